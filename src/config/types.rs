@@ -1,0 +1,222 @@
+//! The validated settings.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use globset::GlobSet;
+use secrecy::SecretString;
+
+/// Everything the daemon is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// At least one; names are unique.
+    pub accounts: Vec<Account>,
+    /// What is polled, and how often.
+    pub collectors: Collectors,
+    /// Limits of the API client, for each account and region.
+    pub api: Api,
+    /// The durable usage ledger.
+    pub ledger: Ledger,
+    /// What the metrics page shows.
+    pub exposition: Exposition,
+    /// The HTTP server.
+    pub web: Web,
+    /// Logging.
+    pub log: Log,
+}
+
+/// An Alibaba Cloud account.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Value of the label `account`.
+    pub name: String,
+    /// Where its keys come from.
+    pub credentials: Credentials,
+    /// Region ids such as `cn-hangzhou`; at least one, each once.
+    pub regions: Vec<String>,
+    /// Which of the service's endpoints to use.
+    pub network: Network,
+    /// Instead of the service's own endpoint: `https://host[:port]`, or `http://` towards loopback or with `allow_http`.
+    pub endpoint: Option<Endpoint>,
+    /// Which workspaces to watch.
+    pub workspaces: WorkspaceFilter,
+}
+
+/// Where an account's keys come from.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// The default chain of the official SDKs, so far as this version goes: the environment variables
+    /// `ALIBABA_CLOUD_ACCESS_KEY_ID`, `ALIBABA_CLOUD_ACCESS_KEY_SECRET` and, optional, `ALIBABA_CLOUD_SECURITY_TOKEN`.
+    Default,
+    /// A long-lived key.
+    Static(AccessKey),
+    /// A temporary key with its security token.
+    Sts(AccessKey, SecretString),
+}
+
+/// An AccessKey pair.
+#[derive(Clone, Debug)]
+pub struct AccessKey {
+    /// The AccessKey id. Not a secret, but not for labels or logs either.
+    pub id: String,
+    /// The AccessKey secret.
+    pub secret: SecretString,
+}
+
+/// Which of the service's endpoints to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// `emr-serverless-spark.{region}.aliyuncs.com`
+    Public,
+    /// `emr-serverless-spark-vpc.{region}.aliyuncs.com`
+    Vpc,
+}
+
+/// Scheme, host and port of an HTTP service; no path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Whether to use TLS.
+    pub https: bool,
+    /// Host and, where it is not the scheme's own, port: the value of the `Host` header.
+    pub authority: String,
+}
+
+/// Which workspaces to watch: those that match an include and no exclude, by id or by name.
+#[derive(Clone, Debug)]
+pub struct WorkspaceFilter {
+    /// Globs to keep.
+    pub include: GlobSet,
+    /// Globs to leave out.
+    pub exclude: GlobSet,
+}
+
+impl WorkspaceFilter {
+    /// Whether a workspace of this id and name is watched.
+    pub fn matches(&self, workspace_id: &str, name: &str) -> bool {
+        let hits = |set: &GlobSet| set.is_match(workspace_id) || set.is_match(name);
+        hits(&self.include) && !hits(&self.exclude)
+    }
+}
+
+/// What is polled, and how often.
+#[derive(Clone, Debug)]
+pub struct Collectors {
+    /// ListWorkspaces; discovery cannot be switched off.
+    pub workspaces: Collector,
+    /// ListSessionClusters; `None` when disabled.
+    pub session_clusters: Option<Collector>,
+    /// ListLivyCompute; `None` when disabled.
+    pub livy_gateways: Option<Collector>,
+    /// ListLivyComputeSessions; `None` when disabled. Needs `livy_gateways`.
+    pub livy_sessions: Option<LivySessions>,
+}
+
+/// How one kind of target is polled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Collector {
+    /// From the start of one sweep to the start of the next; 1 s to 24 h.
+    pub interval: Duration,
+    /// The longest that one sweep may take; 1 s to 24 h.
+    pub deadline: Duration,
+    /// Rows asked for in one page; 1 to 100. Without use where the operation has no paging.
+    pub page_size: u32,
+}
+
+/// How the Livy session history is polled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LivySessions {
+    /// Interval, deadline and page size.
+    pub collector: Collector,
+    /// The most active sessions of one gateway that get series of their own, largest CU-hours first; 0 to 100,000.
+    pub series_limit: usize,
+}
+
+/// Limits of the API client, for each account and region.
+#[derive(Clone, Debug)]
+pub struct Api {
+    /// Requests started in a second; 0.1 to 1000.
+    pub requests_per_second: f64,
+    /// Requests in flight; 1 to 64.
+    pub max_in_flight: usize,
+    /// To a connection; 100 ms to 5 min.
+    pub connect_timeout: Duration,
+    /// From the start of one attempt to the end of its answer; 100 ms to 5 min.
+    pub timeout: Duration,
+    /// Attempts after the first; 0 to 10.
+    pub retries: usize,
+    /// The largest body of an answer that is read, in bytes; 64 KiB to 256 MiB.
+    pub body_bytes_max: usize,
+    /// The most pages of one sweep; 1 to 1,000,000.
+    pub pages_max: u32,
+    /// PEM file with certificate authorities to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Proxy for all requests, `http://[user:password@]host:port`; else the environment's (`HTTPS_PROXY`, `NO_PROXY`, …).
+    pub proxy: Option<SecretString>,
+}
+
+/// The durable usage ledger.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    /// The SQLite file, on a local disk; its directory is created at need.
+    pub path: PathBuf,
+    /// What becomes of usage from before the exporter's first sweep of a gateway.
+    pub baseline: Baseline,
+}
+
+/// What becomes of usage from before the exporter's first sweep of a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Baseline {
+    /// It is part of the counters, which appear at their value when that sweep is complete.
+    Include,
+    /// The counters appear at 0 when that sweep is complete and count what comes after.
+    Exclude,
+}
+
+/// What the metrics page shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exposition {
+    /// How long a counter that appears after its gateway's baseline is shown at 0 first; 0 s to 1 h.
+    pub zero_hold: Duration,
+    /// Gauges without a complete sweep for this long are withdrawn; 10 s to 7 days.
+    pub stale_after: Duration,
+}
+
+/// The HTTP server.
+#[derive(Clone, Debug)]
+pub struct Web {
+    /// `host:port`; the host may be a name, empty (all addresses) or an IPv6 address in brackets.
+    pub listen_address: String,
+    /// Path of the metrics page; starts with `/`.
+    pub telemetry_path: String,
+    /// Connections open at a time; 1 to 65,536.
+    pub max_connections: usize,
+}
+
+/// Logging.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The least severe level that is written.
+    pub level: LogLevel,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// A log level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,2 @@
+//! The `emr-serverless-spark-exporter` program.
+fn main() {}

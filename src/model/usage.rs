@@ -1,0 +1,121 @@
+//! Usage figures in the integers in which the ledger counts.
+
+use std::ops::{Add, AddAssign};
+
+/// Resources that Spark sessions consumed. Integers, so that sums are exact in any order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Usage {
+    /// 10⁻⁹ CU-hours; 1 CU = 1 vCPU + 4 GiB. From `cuHours`, an estimate: the bill is the authority.
+    pub nano_cu_hours: i64,
+    /// Allocated vcores × seconds. From `vcoreSeconds`.
+    pub vcore_seconds: i64,
+    /// Allocated memory × seconds, in MiB·s. From `mbSeconds`: Spark and YARN count memory in MiB.
+    pub mb_seconds: i64,
+}
+
+impl Usage {
+    /// Nothing used.
+    pub const ZERO: Self = Self { nano_cu_hours: 0, vcore_seconds: 0, mb_seconds: 0 };
+
+    /// The largest `cuHours` that is taken at its word: 10⁸ CU-hours (10,000 CU for over a year) in one session.
+    pub const CU_HOURS_MAX: f64 = 1e8;
+    /// The largest integer figure of one session that is taken at its word: 2⁵³ − 1, the reach of a JSON number.
+    pub const FIGURE_MAX: i64 = (1 << 53) - 1;
+
+    /// The sum, or `None` where a figure leaves the range of 64 bits.
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        Some(Self {
+            nano_cu_hours: self.nano_cu_hours.checked_add(other.nano_cu_hours)?,
+            vcore_seconds: self.vcore_seconds.checked_add(other.vcore_seconds)?,
+            mb_seconds: self.mb_seconds.checked_add(other.mb_seconds)?,
+        })
+    }
+
+    /// Figure by figure, the larger one.
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            nano_cu_hours: self.nano_cu_hours.max(other.nano_cu_hours),
+            vcore_seconds: self.vcore_seconds.max(other.vcore_seconds),
+            mb_seconds: self.mb_seconds.max(other.mb_seconds),
+        }
+    }
+
+    /// Figure by figure, `self − other`; both within the range that [`Usage::checked_add`] keeps.
+    pub fn minus(self, other: Self) -> Self {
+        Self {
+            nano_cu_hours: self.nano_cu_hours - other.nano_cu_hours,
+            vcore_seconds: self.vcore_seconds - other.vcore_seconds,
+            mb_seconds: self.mb_seconds - other.mb_seconds,
+        }
+    }
+
+    /// CU-seconds: CU-hours × 3600. Exact up to the last bit of the division by 10⁹.
+    #[expect(clippy::cast_precision_loss, reason = "floats only at the very end")]
+    pub fn cu_seconds(self) -> f64 {
+        // 3600 / 10⁹ = 9 / 2.5·10⁶: multiplied in 128 bits first, so that one division rounds once.
+        (i128::from(self.nano_cu_hours) * 9) as f64 / 2_500_000.0
+    }
+
+    /// vcore-seconds as the API gives them.
+    #[expect(clippy::cast_precision_loss, reason = "floats only at the very end")]
+    pub fn vcore_seconds(self) -> f64 {
+        self.vcore_seconds as f64
+    }
+
+    /// Byte-seconds: MiB-seconds × 2²⁰.
+    #[expect(clippy::cast_precision_loss, reason = "floats only at the very end")]
+    pub fn memory_byte_seconds(self) -> f64 {
+        self.mb_seconds as f64 * 1_048_576.0
+    }
+}
+
+impl Add for Usage {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            nano_cu_hours: self.nano_cu_hours + other.nano_cu_hours,
+            vcore_seconds: self.vcore_seconds + other.vcore_seconds,
+            mb_seconds: self.mb_seconds + other.mb_seconds,
+        }
+    }
+}
+
+impl AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conversions_are_exact_where_a_float_can_be() {
+        let usage = Usage { nano_cu_hours: 322_500_000_000, vcore_seconds: 343, mb_seconds: 1_098_888 };
+        assert_eq!(usage.cu_seconds(), 1_161_000.0);
+        assert_eq!(usage.vcore_seconds(), 343.0);
+        assert_eq!(usage.memory_byte_seconds(), 1_098_888.0 * 1_048_576.0);
+        let one = Usage { nano_cu_hours: 1, ..Usage::ZERO };
+        assert_eq!(one.cu_seconds(), 3.6e-6);
+        let huge = Usage { nano_cu_hours: i64::MAX, ..Usage::ZERO };
+        assert_eq!(huge.cu_seconds(), 9_223_372_036_854_775_807.0 * 3.6e-6);
+    }
+
+    #[test]
+    fn a_sum_out_of_range_is_refused() {
+        let huge = Usage { mb_seconds: i64::MAX, ..Usage::ZERO };
+        assert_eq!(huge.checked_add(Usage { mb_seconds: 1, ..Usage::ZERO }), None);
+        assert_eq!(huge.checked_add(Usage::ZERO), Some(huge));
+    }
+
+    #[test]
+    fn the_larger_is_taken_figure_by_figure() {
+        let a = Usage { nano_cu_hours: 5, vcore_seconds: 1, mb_seconds: 9 };
+        let b = Usage { nano_cu_hours: 3, vcore_seconds: 4, mb_seconds: 9 };
+        let max = a.max(b);
+        assert_eq!(max, Usage { nano_cu_hours: 5, vcore_seconds: 4, mb_seconds: 9 });
+        assert_eq!(max.minus(b), Usage { nano_cu_hours: 2, vcore_seconds: 0, mb_seconds: 0 });
+    }
+}
