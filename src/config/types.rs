@@ -6,6 +6,8 @@ use std::time::Duration;
 use globset::GlobSet;
 use secrecy::SecretString;
 
+pub use crate::model::Baseline;
+
 /// Everything the daemon is told.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -161,15 +163,6 @@ pub struct Ledger {
     pub path: PathBuf,
     /// What becomes of usage from before the exporter's first sweep of a gateway.
     pub baseline: Baseline,
-}
-
-/// What becomes of usage from before the exporter's first sweep of a gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Baseline {
-    /// It is part of the counters, which appear at their value when that sweep is complete.
-    Include,
-    /// The counters appear at 0 when that sweep is complete and count what comes after.
-    Exclude,
 }
 
 /// What the metrics page shows.

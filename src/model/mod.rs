@@ -11,7 +11,16 @@ pub use resource::{
     ClusterKind, ClusterObservation, ClusterState, GatewayObservation, GatewayState, WorkspaceObservation,
 };
 pub use session::{SessionObservation, SessionState};
-pub use usage::Usage;
+pub use usage::{ReportedUsage, Usage};
+
+/// What becomes of usage from before the exporter's first sweep of a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Baseline {
+    /// It is part of the counters, which appear at their value when that sweep is complete.
+    Include,
+    /// The counters appear at 0 when that sweep is complete and count what comes after.
+    Exclude,
+}
 
 /// Declares a closed set of label values: the variants, their text, and all of them in declaration order.
 macro_rules! label_enum {

@@ -1,6 +1,6 @@
 //! One row of a Livy gateway's session history.
 
-use super::{Usage, label_enum};
+use super::{ReportedUsage, label_enum};
 use crate::clock::UnixMillis;
 
 label_enum! {
@@ -54,6 +54,6 @@ pub struct SessionObservation {
     pub created: Option<UnixMillis>,
     /// `endTime`, where it is present and positive. A running session may carry one too.
     pub ended: Option<UnixMillis>,
-    /// `cuHours`, `vcoreSeconds`, `mbSeconds`: what the session consumed so far; 0 where missing.
-    pub usage: Usage,
+    /// `cuHours`, `vcoreSeconds`, `mbSeconds`: what the session consumed so far.
+    pub usage: ReportedUsage,
 }

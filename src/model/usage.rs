@@ -1,7 +1,5 @@
 //! Usage figures in the integers in which the ledger counts.
 
-use std::ops::{Add, AddAssign};
-
 /// Resources that Spark sessions consumed. Integers, so that sums are exact in any order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Usage {
@@ -40,12 +38,12 @@ impl Usage {
         }
     }
 
-    /// Figure by figure, `self − other`; both within the range that [`Usage::checked_add`] keeps.
+    /// Figure by figure, `self − other`, held at the ends of 64 bits; figures are never negative, so none is reached.
     pub fn minus(self, other: Self) -> Self {
         Self {
-            nano_cu_hours: self.nano_cu_hours - other.nano_cu_hours,
-            vcore_seconds: self.vcore_seconds - other.vcore_seconds,
-            mb_seconds: self.mb_seconds - other.mb_seconds,
+            nano_cu_hours: self.nano_cu_hours.saturating_sub(other.nano_cu_hours),
+            vcore_seconds: self.vcore_seconds.saturating_sub(other.vcore_seconds),
+            mb_seconds: self.mb_seconds.saturating_sub(other.mb_seconds),
         }
     }
 
@@ -69,21 +67,35 @@ impl Usage {
     }
 }
 
-impl Add for Usage {
-    type Output = Self;
+/// The figures of one answer: a figure that is missing says nothing, and least of all that it is zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReportedUsage {
+    /// As [`Usage::nano_cu_hours`].
+    pub nano_cu_hours: Option<i64>,
+    /// As [`Usage::vcore_seconds`].
+    pub vcore_seconds: Option<i64>,
+    /// As [`Usage::mb_seconds`].
+    pub mb_seconds: Option<i64>,
+}
 
-    fn add(self, other: Self) -> Self {
-        Self {
-            nano_cu_hours: self.nano_cu_hours + other.nano_cu_hours,
-            vcore_seconds: self.vcore_seconds + other.vcore_seconds,
-            mb_seconds: self.mb_seconds + other.mb_seconds,
+impl ReportedUsage {
+    /// The figures reported, each missing one taken from `otherwise`.
+    pub fn or(self, otherwise: Usage) -> Usage {
+        Usage {
+            nano_cu_hours: self.nano_cu_hours.unwrap_or(otherwise.nano_cu_hours),
+            vcore_seconds: self.vcore_seconds.unwrap_or(otherwise.vcore_seconds),
+            mb_seconds: self.mb_seconds.unwrap_or(otherwise.mb_seconds),
         }
     }
 }
 
-impl AddAssign for Usage {
-    fn add_assign(&mut self, other: Self) {
-        *self = *self + other;
+impl From<Usage> for ReportedUsage {
+    fn from(usage: Usage) -> Self {
+        Self {
+            nano_cu_hours: Some(usage.nano_cu_hours),
+            vcore_seconds: Some(usage.vcore_seconds),
+            mb_seconds: Some(usage.mb_seconds),
+        }
     }
 }
 
