@@ -4,4 +4,5 @@
 
 pub mod clock;
 pub mod config;
+pub mod ledger;
 pub mod model;

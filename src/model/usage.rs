@@ -1,7 +1,7 @@
 //! Usage figures in the integers in which the ledger counts.
 
 /// Resources that Spark sessions consumed. Integers, so that sums are exact in any order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// 10⁻⁹ CU-hours; 1 CU = 1 vCPU + 4 GiB. From `cuHours`, an estimate: the bill is the authority.
     pub nano_cu_hours: i64,
@@ -30,7 +30,7 @@ impl Usage {
     }
 
     /// Figure by figure, the larger one.
-    pub fn max(self, other: Self) -> Self {
+    pub fn highest(self, other: Self) -> Self {
         Self {
             nano_cu_hours: self.nano_cu_hours.max(other.nano_cu_hours),
             vcore_seconds: self.vcore_seconds.max(other.vcore_seconds),
@@ -45,6 +45,11 @@ impl Usage {
             vcore_seconds: self.vcore_seconds.saturating_sub(other.vcore_seconds),
             mb_seconds: self.mb_seconds.saturating_sub(other.mb_seconds),
         }
+    }
+
+    /// Whether any figure is larger than the other's.
+    pub fn exceeds(self, other: Self) -> bool {
+        self.highest(other) != other
     }
 
     /// CU-seconds: CU-hours × 3600. Exact up to the last bit of the division by 10⁹.
@@ -126,7 +131,7 @@ mod tests {
     fn the_larger_is_taken_figure_by_figure() {
         let a = Usage { nano_cu_hours: 5, vcore_seconds: 1, mb_seconds: 9 };
         let b = Usage { nano_cu_hours: 3, vcore_seconds: 4, mb_seconds: 9 };
-        let max = a.max(b);
+        let max = a.highest(b);
         assert_eq!(max, Usage { nano_cu_hours: 5, vcore_seconds: 4, mb_seconds: 9 });
         assert_eq!(max.minus(b), Usage { nano_cu_hours: 2, vcore_seconds: 0, mb_seconds: 0 });
     }

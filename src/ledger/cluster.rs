@@ -1,0 +1,157 @@
+//! Session clusters: their changes of state and how long they took to start. Invariant: a change that happened while
+//! nobody looked counts once, at the sweep that finds it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rusqlite::{Connection, params};
+
+use super::store::Store;
+use super::{Histogram, LedgerError, WorkspaceId, WorkspaceTotals};
+use crate::clock::UnixMillis;
+use crate::model::{ClusterKind, ClusterState};
+
+/// What one sweep saw of a workspace's session clusters.
+#[derive(Clone, Debug)]
+pub struct ClusterSweep {
+    /// Whose clusters.
+    pub workspace: WorkspaceId,
+    /// Those seen: id, kind and state.
+    pub seen: Vec<(String, ClusterKind, ClusterState)>,
+    /// Whether these are all there are: then the others are forgotten.
+    pub complete: bool,
+    /// When.
+    pub at: UnixMillis,
+}
+
+/// A cluster as the ledger holds it.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    state: ClusterState,
+    starting_since: Option<UnixMillis>,
+}
+
+/// See [`super::Ledger::apply_clusters`].
+pub(super) fn apply(store: &mut Store, sweep: &ClusterSweep) -> Result<(), LedgerError> {
+    let known = store.totals.workspaces.get(&sweep.workspace).cloned();
+    let totals = match known {
+        Some(totals) => WorkspaceTotals::clone(&totals),
+        None => register(&store.connection, &sweep.workspace)
+            .map_err(|source| store.error("registering a workspace", source))?,
+    };
+    let totals = count(&store.connection, sweep, totals)
+        .map_err(|source| store.error("counting changes of session clusters", source))?;
+    store.totals.workspaces.insert(sweep.workspace.clone(), Arc::new(totals));
+    store.mark_changed();
+    Ok(())
+}
+
+fn register(connection: &Connection, id: &WorkspaceId) -> rusqlite::Result<WorkspaceTotals> {
+    connection.execute(
+        "INSERT INTO workspace (account, workspace_id) VALUES (?, ?)",
+        params![id.account, id.workspace_id],
+    )?;
+    Ok(WorkspaceTotals { key: connection.last_insert_rowid(), ..WorkspaceTotals::default() })
+}
+
+fn count(
+    connection: &Connection,
+    sweep: &ClusterSweep,
+    mut totals: WorkspaceTotals,
+) -> rusqlite::Result<WorkspaceTotals> {
+    let mut known = clusters_of(connection, totals.key)?;
+    for (id, kind, state) in &sweep.seen {
+        let before = known.remove(id);
+        totals.start_durations.entry(*kind).or_insert_with(Histogram::of_starts);
+        // What is there when a workspace is first seen has not changed into anything.
+        let changed = match before {
+            Some(before) => before.state != *state,
+            None => totals.clusters_complete.is_some(),
+        };
+        if changed {
+            *totals.changes.entry((*kind, *state)).or_default() += 1;
+            write_change(connection, totals.key, *kind, *state)?;
+        }
+        if let (true, ClusterState::Running, Some(since)) =
+            (changed, state, before.and_then(|b| b.starting_since))
+        {
+            observe_start(connection, &mut totals, *kind, sweep.at.saturating_sub(since).max(0))?;
+        }
+        let starting_since = match (state, before) {
+            (ClusterState::Starting, Some(before)) if !changed => before.starting_since,
+            (ClusterState::Starting, _) if changed => Some(sweep.at),
+            _ => None,
+        };
+        write_cluster(connection, totals.key, id, *kind, Held { state: *state, starting_since })?;
+    }
+    if sweep.complete {
+        for id in known.keys() {
+            connection
+                .prepare_cached("DELETE FROM cluster WHERE workspace_key = ? AND session_cluster_id = ?")?
+                .execute(params![totals.key, id])?;
+        }
+        if totals.clusters_complete.is_none() {
+            totals.clusters_complete = Some(sweep.at);
+            connection.execute(
+                "UPDATE workspace SET clusters_complete = ? WHERE workspace_key = ?",
+                params![sweep.at, totals.key],
+            )?;
+        }
+    }
+    Ok(totals)
+}
+
+fn observe_start(
+    connection: &Connection,
+    totals: &mut WorkspaceTotals,
+    kind: ClusterKind,
+    duration_ms: i64,
+) -> rusqlite::Result<()> {
+    let histogram = totals.start_durations.entry(kind).or_insert_with(Histogram::of_starts);
+    let bucket = histogram.observe(duration_ms);
+    connection
+        .prepare_cached(
+            "INSERT INTO start_duration VALUES (?, ?, ?, 1, ?)
+             ON CONFLICT DO UPDATE SET count = count + 1, sum = sum + excluded.sum",
+        )?
+        .execute(params![totals.key, kind.as_str(), bucket.bound_ms, bucket.sum_ms])
+        .map(drop)
+}
+
+fn clusters_of(connection: &Connection, workspace_key: i64) -> rusqlite::Result<BTreeMap<String, Held>> {
+    let mut select = connection.prepare_cached(
+        "SELECT session_cluster_id, state, starting_since FROM cluster WHERE workspace_key = ?",
+    )?;
+    let rows = select.query_map([workspace_key], |row| {
+        let state = ClusterState::from_api(row.get_ref(1)?.as_str()?).unwrap_or(ClusterState::Unknown);
+        Ok((row.get(0)?, Held { state, starting_since: row.get(2)? }))
+    })?;
+    rows.collect()
+}
+
+fn write_cluster(
+    connection: &Connection,
+    workspace_key: i64,
+    id: &str,
+    kind: ClusterKind,
+    held: Held,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO cluster VALUES (?, ?, ?, ?, ?)")?
+        .execute(params![workspace_key, id, kind.as_str(), held.state.as_str(), held.starting_since])
+        .map(drop)
+}
+
+fn write_change(
+    connection: &Connection,
+    workspace_key: i64,
+    kind: ClusterKind,
+    state: ClusterState,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO cluster_change VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET changes = changes + 1",
+        )?
+        .execute(params![workspace_key, kind.as_str(), state.as_str()])
+        .map(drop)
+}

@@ -1,0 +1,103 @@
+//! Durable histograms of durations, in integer milliseconds.
+
+use std::time::Duration;
+
+/// Upper bounds of a Livy session's duration, in seconds: a minute to a week.
+const SESSION_BOUNDS: &[i64] = &[60, 300, 900, 1_800, 3_600, 7_200, 14_400, 28_800, 86_400, 259_200, 604_800];
+
+/// Upper bounds of a session cluster's start, in seconds.
+const START_BOUNDS: &[i64] = &[5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1_200];
+
+/// Counts of durations by upper bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Histogram {
+    bounds: &'static [i64],
+    counts: Vec<u64>,
+    sum_ms: i64,
+}
+
+/// The bucket that an observation fell into, as it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bucket {
+    /// Upper bound in ms; `i64::MAX` for the open end.
+    pub bound_ms: i64,
+    /// What the observation adds to the sum, in ms.
+    pub sum_ms: i64,
+}
+
+impl Histogram {
+    /// For durations of Livy sessions.
+    pub(super) fn of_sessions() -> Self {
+        Self::new(SESSION_BOUNDS)
+    }
+
+    /// For starts of session clusters.
+    pub(super) fn of_starts() -> Self {
+        Self::new(START_BOUNDS)
+    }
+
+    fn new(bounds: &'static [i64]) -> Self {
+        Self { bounds, counts: vec![0; bounds.len() + 1], sum_ms: 0 }
+    }
+
+    /// Counts one duration and returns what is to be stored of it.
+    pub(super) fn observe(&mut self, duration_ms: i64) -> Bucket {
+        let index = self.bounds.iter().position(|bound| duration_ms <= bound * 1_000);
+        let bound_ms = index.and_then(|i| self.bounds.get(i)).map_or(i64::MAX, |bound| bound * 1_000);
+        self.add(bound_ms, 1, duration_ms);
+        Bucket { bound_ms, sum_ms: duration_ms }
+    }
+
+    /// Adds what is stored under an upper bound; one that is not (any longer) used goes to the next larger one.
+    pub(super) fn add(&mut self, bound_ms: i64, count: u64, sum_ms: i64) {
+        let index =
+            self.bounds.iter().position(|bound| bound_ms <= bound * 1_000).unwrap_or(self.bounds.len());
+        if let Some(slot) = self.counts.get_mut(index) {
+            *slot += count;
+        }
+        self.sum_ms = self.sum_ms.saturating_add(sum_ms);
+    }
+
+    /// Upper bounds in seconds, each with the count of durations up to it; the open end is [`Self::count`].
+    pub fn cumulative(&self) -> impl Iterator<Item = (i64, u64)> + '_ {
+        let mut sum = 0;
+        self.bounds.iter().zip(&self.counts).map(move |(bound, count)| {
+            sum += count;
+            (*bound, sum)
+        })
+    }
+
+    /// Durations counted.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Their sum.
+    pub fn sum(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.sum_ms).unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_counts_in_every_bound_that_holds_it() {
+        let mut histogram = Histogram::of_starts();
+        assert_eq!(histogram.observe(5_000), Bucket { bound_ms: 5_000, sum_ms: 5_000 });
+        assert_eq!(histogram.observe(5_001), Bucket { bound_ms: 10_000, sum_ms: 5_001 });
+        assert_eq!(histogram.observe(9_000_000).bound_ms, i64::MAX);
+        let cumulative: Vec<_> = histogram.cumulative().take(3).collect();
+        assert_eq!(cumulative, [(5, 1), (10, 2), (20, 2)]);
+        assert_eq!(histogram.count(), 3);
+        assert_eq!(histogram.sum(), Duration::from_millis(9_010_001));
+    }
+
+    #[test]
+    fn a_stored_bound_that_is_no_longer_used_keeps_its_count() {
+        let mut histogram = Histogram::of_starts();
+        histogram.add(7_000, 2, 13_000);
+        assert_eq!(histogram.cumulative().nth(1), Some((10, 2)));
+    }
+}

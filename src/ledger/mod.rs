@@ -1,0 +1,139 @@
+//! The durable usage ledger: a SQLite file that holds, for every Livy session, the highest figures ever observed, and
+//! the totals that follow from them.
+//!
+//! Invariant: observations and the totals that they change commit in one transaction, and nothing is published before
+//! that commit is on disk. A counter is the sum over sessions of the highest value ever observed, in integers, so that
+//! the order of pages, repeats and restarts have no influence on it.
+
+mod check;
+mod cluster;
+mod error;
+mod gateway;
+mod histogram;
+mod load;
+mod open;
+mod schema;
+mod session;
+mod snapshot;
+mod store;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+pub use cluster::ClusterSweep;
+pub use error::LedgerError;
+pub use gateway::{Discovered, Pass};
+pub use histogram::Histogram;
+pub use session::Applied;
+pub use snapshot::{
+    GatewayId, GatewayTotals, LedgerSnapshot, SeriesKey, SeriesTotals, WorkspaceId, WorkspaceTotals,
+};
+pub use writer::CommitObserver;
+
+use crate::clock::UnixMillis;
+use crate::model::{Baseline, SessionObservation};
+use writer::Writer;
+
+/// How a ledger is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The SQLite file; created with its directory where it is absent.
+    pub path: PathBuf,
+    /// Applies to gateways that the ledger does not know yet; a known one keeps what it began with.
+    pub baseline: Baseline,
+}
+
+/// A handle on the open ledger; clones share one writer thread, which ends and closes the file with the last of them.
+#[derive(Clone)]
+pub struct Ledger {
+    writer: Arc<Writer>,
+    snapshot: watch::Receiver<Arc<LedgerSnapshot>>,
+}
+
+impl Ledger {
+    /// Opens the ledger, creating it where there is none, and checks all of it before anything is counted on top.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened or created, is in use by another exporter, is not a ledger, is damaged, or was
+    /// written by a later version. It is left as it is in each case.
+    pub fn open(options: &Options, observer: Arc<dyn CommitObserver>) -> Result<Self, LedgerError> {
+        let (store, lock) = open::open(options)?;
+        let (publish, snapshot) = watch::channel(store.snapshot());
+        let writer = Writer::start(store, lock, publish, observer)?;
+        Ok(Self { writer: Arc::new(writer), snapshot })
+    }
+
+    /// The totals as last committed.
+    pub fn snapshot(&self) -> Arc<LedgerSnapshot> {
+        self.snapshot.borrow().clone()
+    }
+
+    /// A receiver that is told of every commit that changed a total.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<LedgerSnapshot>> {
+        self.snapshot.clone()
+    }
+
+    /// Notes the moment from which an account's region is watched, and returns it: the first call's `now`, for good.
+    ///
+    /// # Errors
+    /// Where the commit fails.
+    pub async fn watch_scope(
+        &self,
+        account: &str,
+        region: &str,
+        now: UnixMillis,
+    ) -> Result<UnixMillis, LedgerError> {
+        let (account, region) = (account.to_owned(), region.to_owned());
+        self.writer.call(move |store| gateway::watch_scope(store, &account, &region, now)).await
+    }
+
+    /// Starts a new pass over a gateway's history, registering the gateway where it is new.
+    ///
+    /// # Errors
+    /// Where the commit fails.
+    pub async fn begin_pass(&self, found: Discovered, now: UnixMillis) -> Result<Pass, LedgerError> {
+        self.writer.call(move |store| gateway::begin_pass(store, &found, now)).await
+    }
+
+    /// Takes the sessions of one page: their highest figures, the totals, and that this pass has seen them.
+    ///
+    /// # Errors
+    /// Where a total leaves 64 bits or the commit fails; then none of the page is counted.
+    pub async fn apply_sessions(
+        &self,
+        pass: Pass,
+        sessions: Vec<SessionObservation>,
+    ) -> Result<Applied, LedgerError> {
+        self.writer.call(move |store| session::apply(store, pass, &sessions)).await
+    }
+
+    /// Ends a pass that has seen the whole history; the first one makes the gateway's counters appear.
+    ///
+    /// # Errors
+    /// Where the commit fails.
+    pub async fn complete_pass(&self, pass: Pass, now: UnixMillis) -> Result<(), LedgerError> {
+        self.writer.call(move |store| gateway::complete_pass(store, pass, now)).await
+    }
+
+    /// Takes the session clusters of a sweep and counts their changes of state.
+    ///
+    /// # Errors
+    /// Where the commit fails; then no change is counted.
+    pub async fn apply_clusters(&self, sweep: ClusterSweep) -> Result<(), LedgerError> {
+        self.writer.call(move |store| cluster::apply(store, &sweep)).await
+    }
+
+    /// Lets series that were held at zero show their value from now on.
+    ///
+    /// # Errors
+    /// Where the commit fails; then they stay held.
+    pub async fn release(&self, series: Vec<SeriesKey>) -> Result<(), LedgerError> {
+        self.writer.call(move |store| gateway::release(store, &series)).await
+    }
+}

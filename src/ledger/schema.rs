@@ -1,0 +1,135 @@
+//! The schema and how older ones become it. Invariant: a released migration is never edited; a new one is appended.
+
+use rusqlite::{Connection, Transaction};
+
+/// Marks a SQLite file as a ledger: the text "ESSE" in the header's application id.
+pub(super) const APPLICATION_ID: i64 = 0x4553_5345;
+
+/// Each migration lifts the schema by one version; its place in the list is the version that it starts from.
+const MIGRATIONS: &[&str] = &[
+    // 0 → 1
+    "
+    CREATE TABLE scope (
+        account       TEXT    NOT NULL,
+        region        TEXT    NOT NULL,
+        watched_since INTEGER NOT NULL,  -- ms: gateways created later have no usage from before
+        PRIMARY KEY (account, region)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE gateway (
+        gateway_key       INTEGER PRIMARY KEY,
+        account           TEXT    NOT NULL,
+        workspace_id      TEXT    NOT NULL,
+        livy_compute_id   TEXT    NOT NULL,
+        baseline          TEXT    NOT NULL CHECK (baseline IN ('include', 'exclude')),
+        baseline_cut      INTEGER NOT NULL,  -- ms: sessions created before this are baseline
+        baseline_complete INTEGER,           -- ms; null until a pass has seen the whole history
+        born_watched      INTEGER NOT NULL CHECK (born_watched IN (0, 1)),
+        pass              INTEGER NOT NULL,  -- number of the latest pass over the history
+        UNIQUE (account, workspace_id, livy_compute_id)
+    ) STRICT;
+
+    CREATE TABLE series (
+        series_key         INTEGER PRIMARY KEY,
+        gateway_key        INTEGER NOT NULL REFERENCES gateway,
+        queue              TEXT    NOT NULL,
+        held               INTEGER NOT NULL CHECK (held IN (0, 1)),  -- 1: still shown at zero
+        nano_cu_hours      INTEGER NOT NULL,  -- sums of the sessions' highest figures
+        vcore_seconds      INTEGER NOT NULL,
+        mb_seconds         INTEGER NOT NULL,
+        base_nano_cu_hours INTEGER NOT NULL,  -- the part that a baseline of 'exclude' leaves out
+        base_vcore_seconds INTEGER NOT NULL,
+        base_mb_seconds    INTEGER NOT NULL,
+        over_nano_cu_hours INTEGER NOT NULL,  -- highest minus latest figures
+        over_vcore_seconds INTEGER NOT NULL,
+        over_mb_seconds    INTEGER NOT NULL,
+        created            INTEGER NOT NULL,
+        terminated         INTEGER NOT NULL,
+        error              INTEGER NOT NULL,
+        UNIQUE (gateway_key, queue)
+    ) STRICT;
+
+    CREATE TABLE session (
+        gateway_key        INTEGER NOT NULL REFERENCES gateway,
+        session_id         TEXT    NOT NULL,
+        series_key         INTEGER NOT NULL REFERENCES series,
+        pass               INTEGER NOT NULL,  -- the latest pass that saw it
+        state              TEXT    NOT NULL,
+        created            INTEGER,           -- ms
+        ended              INTEGER,           -- ms
+        counted            INTEGER NOT NULL,  -- bits: 1 created, 2 terminated, 4 error, 8 duration; 16 ended before
+        nano_cu_hours      INTEGER NOT NULL,  -- highest figures ever observed
+        vcore_seconds      INTEGER NOT NULL,
+        mb_seconds         INTEGER NOT NULL,
+        base_nano_cu_hours INTEGER NOT NULL,
+        base_vcore_seconds INTEGER NOT NULL,
+        base_mb_seconds    INTEGER NOT NULL,
+        over_nano_cu_hours INTEGER NOT NULL,
+        over_vcore_seconds INTEGER NOT NULL,
+        over_mb_seconds    INTEGER NOT NULL,
+        PRIMARY KEY (gateway_key, session_id)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE session_duration (
+        gateway_key INTEGER NOT NULL REFERENCES gateway,
+        bucket      INTEGER NOT NULL,  -- upper bound in ms; 2^63-1 for the open end
+        count       INTEGER NOT NULL,
+        sum         INTEGER NOT NULL,  -- ms
+        PRIMARY KEY (gateway_key, bucket)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE workspace (
+        workspace_key     INTEGER PRIMARY KEY,
+        account           TEXT    NOT NULL,
+        workspace_id      TEXT    NOT NULL,
+        clusters_complete INTEGER,  -- ms; null until a sweep has seen all session clusters
+        UNIQUE (account, workspace_id)
+    ) STRICT;
+
+    CREATE TABLE cluster (
+        workspace_key      INTEGER NOT NULL REFERENCES workspace,
+        session_cluster_id TEXT    NOT NULL,
+        kind               TEXT    NOT NULL,
+        state              TEXT    NOT NULL,
+        starting_since     INTEGER,  -- ms; when it was first seen Starting, while it is
+        PRIMARY KEY (workspace_key, session_cluster_id)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE cluster_change (
+        workspace_key INTEGER NOT NULL REFERENCES workspace,
+        kind          TEXT    NOT NULL,
+        state         TEXT    NOT NULL,
+        changes       INTEGER NOT NULL,
+        PRIMARY KEY (workspace_key, kind, state)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE start_duration (
+        workspace_key INTEGER NOT NULL REFERENCES workspace,
+        kind          TEXT    NOT NULL,
+        bucket        INTEGER NOT NULL,
+        count         INTEGER NOT NULL,
+        sum           INTEGER NOT NULL,
+        PRIMARY KEY (workspace_key, kind, bucket)
+    ) STRICT, WITHOUT ROWID;
+    ",
+];
+
+/// The version of a ledger that this program writes.
+pub(super) fn current_version() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+/// Brings a file from `version` to the current one, in one transaction.
+pub(super) fn migrate(connection: &mut Connection, version: i64) -> rusqlite::Result<()> {
+    let done = usize::try_from(version).unwrap_or(0);
+    if done >= MIGRATIONS.len() {
+        return Ok(());
+    }
+    let transaction: Transaction<'_> = connection.transaction()?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    for migration in MIGRATIONS.iter().skip(done) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "user_version", current_version())?;
+    transaction.commit()
+}

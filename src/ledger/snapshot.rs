@@ -1,0 +1,114 @@
+//! The totals as readers see them. Invariant: immutable; every snapshot is a state that is on disk.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Histogram;
+use crate::clock::UnixMillis;
+use crate::model::{Baseline, ClusterKind, ClusterState, Usage};
+
+/// Names a workspace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkspaceId {
+    /// The account's name in the configuration.
+    pub account: String,
+    /// `workspaceId`
+    pub workspace_id: String,
+}
+
+/// Names a Livy gateway.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GatewayId {
+    /// Its workspace.
+    pub workspace: WorkspaceId,
+    /// `computeId`
+    pub livy_compute_id: String,
+}
+
+/// Names a counter series within the ledger, for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SeriesKey(pub(super) i64);
+
+/// All totals at one commit.
+#[derive(Clone, Debug, Default)]
+pub struct LedgerSnapshot {
+    /// By gateway.
+    pub gateways: BTreeMap<GatewayId, Arc<GatewayTotals>>,
+    /// By workspace.
+    pub workspaces: BTreeMap<WorkspaceId, Arc<WorkspaceTotals>>,
+    /// Livy sessions that the ledger holds.
+    pub sessions: u64,
+}
+
+/// What a gateway's sessions add up to.
+#[derive(Clone, Debug)]
+pub struct GatewayTotals {
+    pub(super) key: i64,
+    /// What becomes of usage from before [`Self::baseline_cut`].
+    pub baseline: Baseline,
+    /// Sessions created before this are baseline.
+    pub baseline_cut: UnixMillis,
+    /// When a pass had first seen the whole history; counters are shown from then on.
+    pub baseline_complete: Option<UnixMillis>,
+    /// The gateway came into being under watch: nothing of it is from before.
+    pub born_watched: bool,
+    pub(super) pass: i64,
+    /// By queue.
+    pub series: BTreeMap<String, SeriesTotals>,
+    /// From `createTime` to `endTime` of the sessions that ended.
+    pub durations: Histogram,
+}
+
+/// What the sessions of one queue of a gateway add up to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeriesTotals {
+    /// Its name for [`super::Ledger::release`].
+    pub key: SeriesKey,
+    /// Still to be shown at zero.
+    pub held: bool,
+    /// Sum of the highest figures ever observed.
+    pub highest: Usage,
+    /// The part of it that a baseline of `exclude` leaves out.
+    pub base: Usage,
+    /// Highest minus latest figures: what a downward revision took back.
+    pub over: Usage,
+    /// Sessions that came into being.
+    pub created: u64,
+    /// Sessions that ended `terminated`.
+    pub terminated: u64,
+    /// Sessions that ended in `error`.
+    pub error: u64,
+}
+
+impl SeriesTotals {
+    /// A series without sessions.
+    pub(super) fn new(key: SeriesKey, held: bool) -> Self {
+        Self {
+            key,
+            held,
+            highest: Usage::ZERO,
+            base: Usage::ZERO,
+            over: Usage::ZERO,
+            created: 0,
+            terminated: 0,
+            error: 0,
+        }
+    }
+
+    /// What the counters show.
+    pub fn usage(&self) -> Usage {
+        self.highest.minus(self.base)
+    }
+}
+
+/// What a workspace's session clusters add up to.
+#[derive(Clone, Debug, Default)]
+pub struct WorkspaceTotals {
+    pub(super) key: i64,
+    /// When a sweep had first seen all session clusters; counters are shown from then on.
+    pub clusters_complete: Option<UnixMillis>,
+    /// Changes into each state.
+    pub changes: BTreeMap<(ClusterKind, ClusterState), u64>,
+    /// From `Starting` to `Running`, as observed; one a kind that has been seen.
+    pub start_durations: BTreeMap<ClusterKind, Histogram>,
+}

@@ -1,0 +1,102 @@
+//! The connection and the totals in memory. Invariant: inside a transaction the two change together; a rollback takes
+//! both back.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use super::{GatewayId, GatewayTotals, LedgerError, LedgerSnapshot};
+use crate::model::Baseline;
+
+/// The open file. Owned by the writer thread.
+pub(super) struct Store {
+    pub path: PathBuf,
+    pub connection: Connection,
+    /// For gateways that are new to the ledger.
+    pub baseline: Baseline,
+    /// The totals, ahead of the disk while a transaction is open.
+    pub totals: LedgerSnapshot,
+    changed: bool,
+}
+
+impl Store {
+    pub fn new(path: &Path, connection: Connection, baseline: Baseline, totals: LedgerSnapshot) -> Self {
+        connection.set_prepared_statement_cache_capacity(32);
+        Self { path: path.to_owned(), connection, baseline, totals, changed: false }
+    }
+
+    /// The totals, to be published after a commit.
+    pub fn snapshot(&self) -> Arc<LedgerSnapshot> {
+        Arc::new(self.totals.clone())
+    }
+
+    /// Notes that the open transaction changes something that readers see.
+    pub fn mark_changed(&mut self) {
+        self.changed = true;
+    }
+
+    /// Whether the last transaction changed something that readers see; asking forgets it.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Runs `work` all or nothing within the open transaction: a failure takes back what it did, on disk and in memory.
+    pub fn attempt<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        if self.connection.is_autocommit() {
+            // A full disk has SQLite roll back the whole transaction; a savepoint now would commit on its own.
+            return Err(LedgerError::Commit {
+                path: self.path.clone(),
+                reason: "the transaction was rolled back by an earlier failure in it".into(),
+            });
+        }
+        let before = self.totals.clone();
+        self.execute("opening a savepoint", "SAVEPOINT job")?;
+        match work(self) {
+            Ok(value) => {
+                self.execute("closing a savepoint", "RELEASE job")?;
+                Ok(value)
+            }
+            Err(error) => {
+                self.totals = before;
+                // Fails where the whole transaction is gone already; the first error is the one to tell.
+                let _ = self.execute("taking back a change", "ROLLBACK TO job; RELEASE job");
+                Err(error)
+            }
+        }
+    }
+
+    /// Changes the totals of one gateway, on disk and in memory. The outer result is SQLite's, the inner one the work's
+    /// own; either failure leaves the totals in memory as they were.
+    pub fn edit_gateway<T>(
+        &mut self,
+        doing: &'static str,
+        which: impl Fn(&GatewayId, &GatewayTotals) -> bool,
+        work: impl FnOnce(&Connection, &mut GatewayTotals) -> rusqlite::Result<Result<T, LedgerError>>,
+    ) -> Result<T, LedgerError> {
+        let found = self.totals.gateways.iter_mut().find(|(id, gateway)| which(id, gateway));
+        let (_, slot) = found.ok_or(LedgerError::Unknown { doing })?;
+        let mut gateway = GatewayTotals::clone(slot);
+        match work(&self.connection, &mut gateway) {
+            Ok(Ok(value)) => {
+                *slot = Arc::new(gateway);
+                Ok(value)
+            }
+            Ok(Err(error)) => Err(error),
+            Err(source) => Err(self.error(doing, source)),
+        }
+    }
+
+    /// Runs statements that take no parameters.
+    pub fn execute(&self, doing: &'static str, sql: &str) -> Result<(), LedgerError> {
+        self.connection.execute_batch(sql).map_err(|source| self.error(doing, source))
+    }
+
+    /// Names the file in a SQLite error.
+    pub fn error(&self, doing: &'static str, source: rusqlite::Error) -> LedgerError {
+        LedgerError::Sqlite { path: self.path.clone(), doing, source }
+    }
+}

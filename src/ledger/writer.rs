@@ -1,0 +1,129 @@
+//! The one thread that writes. Invariant: a caller is answered after its change is on disk, or told that it is not.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::store::Store;
+use super::{LedgerError, LedgerSnapshot};
+
+/// Jobs that may wait for the writer. Each holds at most one page of sessions; a full queue slows the sweeps down.
+const QUEUE_MAX: usize = 64;
+
+/// Jobs that share one transaction, and so one wait for the disk.
+const GROUP_MAX: usize = 64;
+
+/// Is told how the ledger fares.
+pub trait CommitObserver: Send + Sync {
+    /// A transaction ended after `took`; `ok` is whether it reached the disk.
+    fn on_commit(&self, took: Duration, ok: bool);
+}
+
+/// What a job hands back for after the commit: the answer to its caller.
+type Answer = Box<dyn FnOnce(Result<(), &LedgerError>) + Send>;
+/// A job runs inside a transaction, or is told by `None` that there is none.
+type Job = Box<dyn FnOnce(Option<&mut Store>) -> Answer + Send>;
+
+/// The sending side.
+pub(super) struct Writer {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub fn start(
+        store: Store,
+        lock: File,
+        publish: watch::Sender<Arc<LedgerSnapshot>>,
+        observer: Arc<dyn CommitObserver>,
+    ) -> Result<Self, LedgerError> {
+        let path = store.path.clone();
+        let (jobs, queue) = mpsc::channel(QUEUE_MAX);
+        let thread = std::thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || run(store, lock, queue, &publish, &*observer))
+            .map_err(|source| LedgerError::io(&path, "starting its writer", source))?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Has the writer do `work` in a transaction and waits until that is on disk.
+    pub async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Store) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let (tell, told) = oneshot::channel();
+        let job: Job = Box::new(move |store| {
+            let result = store.map(|store| store.attempt(work));
+            Box::new(move |commit: Result<(), &LedgerError>| {
+                let result = match (commit, result) {
+                    (_, Some(Err(error))) => Err(error),
+                    (Err(error), _) => Err(error.of_the_commit()),
+                    (Ok(()), Some(result)) => result,
+                    (Ok(()), None) => Err(LedgerError::Closed),
+                };
+                // A caller that was cancelled no longer listens.
+                let _ = tell.send(result);
+            })
+        });
+        let jobs = self.jobs.as_ref().ok_or(LedgerError::Closed)?;
+        jobs.send(job).await.map_err(|_| LedgerError::Closed)?;
+        told.await.map_err(|_| LedgerError::Closed)?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // The writer ends when no sender is left; waiting for it has the file closed when the ledger is gone.
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(
+    mut store: Store,
+    lock: File,
+    mut queue: mpsc::Receiver<Job>,
+    publish: &watch::Sender<Arc<LedgerSnapshot>>,
+    observer: &dyn CommitObserver,
+) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut group = vec![first];
+        while group.len() < GROUP_MAX {
+            let Ok(job) = queue.try_recv() else { break };
+            group.push(job);
+        }
+        let started = Instant::now();
+        let (answers, committed) = transact(&mut store, group);
+        observer.on_commit(started.elapsed(), committed.is_ok());
+        if committed.is_ok() && store.take_changed() {
+            publish.send_replace(store.snapshot());
+        }
+        for answer in answers {
+            answer(committed.as_ref().map(|_| ()));
+        }
+    }
+    drop(store);
+    drop(lock);
+}
+
+/// Runs the jobs in one transaction.
+fn transact(store: &mut Store, group: Vec<Job>) -> (Vec<Answer>, Result<(), LedgerError>) {
+    let before = store.totals.clone();
+    if let Err(error) = store.execute("beginning a transaction", "BEGIN IMMEDIATE") {
+        return (group.into_iter().map(|job| job(None)).collect(), Err(error));
+    }
+    let answers: Vec<Answer> = group.into_iter().map(|job| job(Some(store))).collect();
+    let committed = store.execute("committing", "COMMIT");
+    if committed.is_err() {
+        store.totals = before;
+        store.take_changed();
+        // Fails where SQLite has rolled back by itself, as it does when the disk is full.
+        let _ = store.execute("rolling back", "ROLLBACK");
+    }
+    (answers, committed)
+}
