@@ -5,4 +5,6 @@
 pub mod clock;
 pub mod config;
 pub mod ledger;
+pub mod metrics;
 pub mod model;
+pub mod server;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use rusqlite::{Connection, params};
 
 use super::store::Store;
-use super::{Histogram, LedgerError, WorkspaceId, WorkspaceTotals};
+use super::{Histogram, LedgerError, WorkspaceTotals};
 use crate::clock::UnixMillis;
-use crate::model::{ClusterKind, ClusterState};
+use crate::model::{ClusterKind, ClusterState, WorkspaceId};
 
 /// What one sweep saw of a workspace's session clusters.
 #[derive(Clone, Debug)]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use rusqlite::{OptionalExtension, params};
 
 use super::store::Store;
-use super::{GatewayId, GatewayTotals, Histogram, LedgerError, SeriesKey, SeriesTotals};
+use super::{GatewayTotals, Histogram, LedgerError, SeriesKey, SeriesTotals};
 use crate::clock::UnixMillis;
-use crate::model::Baseline;
+use crate::model::{Baseline, GatewayId, ScopeId};
 
 /// A Livy gateway that a sweep is about to read.
 #[derive(Clone, Debug)]
@@ -38,15 +38,14 @@ impl Pass {
 /// See [`super::Ledger::watch_scope`].
 pub(super) fn watch_scope(
     store: &mut Store,
-    account: &str,
-    region: &str,
+    scope: &ScopeId,
     now: UnixMillis,
 ) -> Result<UnixMillis, LedgerError> {
     let write = |store: &Store| -> rusqlite::Result<UnixMillis> {
         let known = store
             .connection
             .prepare_cached("SELECT watched_since FROM scope WHERE account = ? AND region = ?")?
-            .query_row(params![account, region], |row| row.get(0))
+            .query_row(params![scope.account, scope.region], |row| row.get(0))
             .optional()?;
         if let Some(since) = known {
             return Ok(since);
@@ -54,7 +53,7 @@ pub(super) fn watch_scope(
         store
             .connection
             .prepare_cached("INSERT INTO scope (account, region, watched_since) VALUES (?, ?, ?)")?
-            .execute(params![account, region, now])?;
+            .execute(params![scope.account, scope.region, now])?;
         Ok(now)
     };
     write(store).map_err(|source| store.error("noting a watched region", source))
@@ -93,8 +92,9 @@ fn register(store: &mut Store, found: &Discovered, now: UnixMillis) -> rusqlite:
         Baseline::Exclude => "exclude",
     };
     store.connection.execute(
-        "INSERT INTO gateway (account, workspace_id, livy_compute_id, baseline, baseline_cut, born_watched, pass)
-         VALUES (?, ?, ?, ?, ?, ?, 0)",
+        "INSERT INTO gateway (account, workspace_id, livy_compute_id, baseline, baseline_cut, born_watched, pass,
+             complete_pass)
+         VALUES (?, ?, ?, ?, ?, ?, 0, 0)",
         params![
             workspace.account,
             workspace.workspace_id,
@@ -111,6 +111,7 @@ fn register(store: &mut Store, found: &Discovered, now: UnixMillis) -> rusqlite:
         baseline_complete: None,
         born_watched,
         pass: 0,
+        complete_pass: 0,
         series: BTreeMap::new(),
         durations: Histogram::of_sessions(),
     };
@@ -120,20 +121,33 @@ fn register(store: &mut Store, found: &Discovered, now: UnixMillis) -> rusqlite:
 
 /// See [`super::Ledger::complete_pass`].
 pub(super) fn complete_pass(store: &mut Store, pass: Pass, now: UnixMillis) -> Result<(), LedgerError> {
-    let appeared = store.edit_gateway("completing a baseline", pass.is_of(), |connection, gateway| {
-        if gateway.baseline_complete.is_some() {
-            return Ok(Ok(false));
-        }
-        gateway.baseline_complete = Some(now);
+    let appeared = store.edit_gateway("completing a pass", pass.is_of(), |connection, gateway| {
+        let appeared = gateway.baseline_complete.is_none();
+        gateway.baseline_complete.get_or_insert(now);
+        gateway.complete_pass = pass.number;
         connection
-            .prepare_cached("UPDATE gateway SET baseline_complete = ? WHERE gateway_key = ?")?
-            .execute(params![now, pass.gateway_key])?;
-        Ok(Ok(true))
+            .prepare_cached(
+                "UPDATE gateway SET baseline_complete = ?, complete_pass = ? WHERE gateway_key = ?",
+            )?
+            .execute(params![gateway.baseline_complete, pass.number, pass.gateway_key])?;
+        Ok(Ok(appeared))
     })?;
     if appeared {
         store.mark_changed();
     }
     Ok(())
+}
+
+/// See [`super::Ledger::unseen`].
+pub(super) fn unseen(store: &mut Store, pass: Pass) -> Result<u64, LedgerError> {
+    store.edit_gateway("looking for sessions that are gone", pass.is_of(), |connection, gateway| {
+        let count: i64 = connection
+            .prepare_cached("SELECT count(*) FROM session WHERE gateway_key = ? AND pass < ? AND pass >= ?")?
+            .query_row(params![pass.gateway_key, pass.number, gateway.complete_pass.max(1)], |row| {
+                row.get(0)
+            })?;
+        Ok(Ok(count.cast_unsigned()))
+    })
 }
 
 /// See [`super::Ledger::release`].

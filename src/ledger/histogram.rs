@@ -36,6 +36,11 @@ impl Histogram {
         Self::new(START_BOUNDS)
     }
 
+    /// The same bounds without any count.
+    pub fn emptied(&self) -> Self {
+        Self::new(self.bounds)
+    }
+
     fn new(bounds: &'static [i64]) -> Self {
         Self { bounds, counts: vec![0; bounds.len() + 1], sum_ms: 0 }
     }

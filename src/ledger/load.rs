@@ -6,11 +6,8 @@ use std::sync::Arc;
 use rusqlite::{Connection, Row};
 
 use super::session::usage;
-use super::{
-    GatewayId, GatewayTotals, Histogram, LedgerSnapshot, SeriesKey, SeriesTotals, WorkspaceId,
-    WorkspaceTotals,
-};
-use crate::model::{Baseline, ClusterKind, ClusterState};
+use super::{GatewayTotals, Histogram, LedgerSnapshot, SeriesKey, SeriesTotals, WorkspaceTotals};
+use crate::model::{Baseline, ClusterKind, ClusterState, GatewayId, WorkspaceId};
 
 /// Reads all totals.
 pub(super) fn totals(connection: &Connection) -> rusqlite::Result<LedgerSnapshot> {
@@ -25,7 +22,7 @@ pub(super) fn totals(connection: &Connection) -> rusqlite::Result<LedgerSnapshot
 fn gateways(connection: &Connection) -> rusqlite::Result<BTreeMap<GatewayId, Arc<GatewayTotals>>> {
     let mut select = connection.prepare(
         "SELECT account, workspace_id, livy_compute_id, gateway_key, baseline, baseline_cut, baseline_complete,
-                born_watched, pass FROM gateway",
+                born_watched, pass, complete_pass FROM gateway",
     )?;
     let rows = select.query_map([], |row| {
         let workspace = WorkspaceId { account: row.get(0)?, workspace_id: row.get(1)? };
@@ -41,6 +38,7 @@ fn gateways(connection: &Connection) -> rusqlite::Result<BTreeMap<GatewayId, Arc
             baseline_complete: row.get(6)?,
             born_watched: row.get(7)?,
             pass: row.get(8)?,
+            complete_pass: row.get(9)?,
             series: BTreeMap::new(),
             durations: Histogram::of_sessions(),
         };

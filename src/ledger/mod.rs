@@ -31,13 +31,11 @@ pub use error::LedgerError;
 pub use gateway::{Discovered, Pass};
 pub use histogram::Histogram;
 pub use session::Applied;
-pub use snapshot::{
-    GatewayId, GatewayTotals, LedgerSnapshot, SeriesKey, SeriesTotals, WorkspaceId, WorkspaceTotals,
-};
+pub use snapshot::{GatewayTotals, LedgerSnapshot, SeriesKey, SeriesTotals, WorkspaceTotals};
 pub use writer::CommitObserver;
 
 use crate::clock::UnixMillis;
-use crate::model::{Baseline, SessionObservation};
+use crate::model::{Baseline, ScopeId, SessionObservation};
 use writer::Writer;
 
 /// How a ledger is opened.
@@ -83,14 +81,8 @@ impl Ledger {
     ///
     /// # Errors
     /// Where the commit fails.
-    pub async fn watch_scope(
-        &self,
-        account: &str,
-        region: &str,
-        now: UnixMillis,
-    ) -> Result<UnixMillis, LedgerError> {
-        let (account, region) = (account.to_owned(), region.to_owned());
-        self.writer.call(move |store| gateway::watch_scope(store, &account, &region, now)).await
+    pub async fn watch_scope(&self, scope: ScopeId, now: UnixMillis) -> Result<UnixMillis, LedgerError> {
+        self.writer.call(move |store| gateway::watch_scope(store, &scope, now)).await
     }
 
     /// Starts a new pass over a gateway's history, registering the gateway where it is new.
@@ -119,6 +111,14 @@ impl Ledger {
     /// Where the commit fails.
     pub async fn complete_pass(&self, pass: Pass, now: UnixMillis) -> Result<(), LedgerError> {
         self.writer.call(move |store| gateway::complete_pass(store, pass, now)).await
+    }
+
+    /// Sessions that were there at the latest complete pass, or after, and that this pass has not seen.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub async fn unseen(&self, pass: Pass) -> Result<u64, LedgerError> {
+        self.writer.call(move |store| gateway::unseen(store, pass)).await
     }
 
     /// Takes the session clusters of a sweep and counts their changes of state.

@@ -26,6 +26,7 @@ const MIGRATIONS: &[&str] = &[
         baseline_complete INTEGER,           -- ms; null until a pass has seen the whole history
         born_watched      INTEGER NOT NULL CHECK (born_watched IN (0, 1)),
         pass              INTEGER NOT NULL,  -- number of the latest pass over the history
+        complete_pass     INTEGER NOT NULL,  -- number of the latest one that saw all of it; 0 before
         UNIQUE (account, workspace_id, livy_compute_id)
     ) STRICT;
 

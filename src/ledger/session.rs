@@ -13,10 +13,10 @@ use crate::clock::UnixMillis;
 use crate::model::{Baseline, SessionObservation, SessionState, Usage};
 
 /// What became of the sessions of one page.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// Sessions that this pass had not seen before.
-    pub fresh: u64,
+    /// For each of them in order, whether this pass had not seen it before.
+    pub fresh: Vec<bool>,
     /// Sessions that the ledger had never seen before.
     pub new: u64,
     /// Sessions of which a figure came back lower than before.
@@ -90,7 +90,7 @@ impl Page<'_> {
         let known = find(self.connection, self.pass.gateway_key, &seen.session_id)?;
         let is_new = known.is_none();
         applied.new += u64::from(is_new);
-        applied.fresh += u64::from(known.as_ref().is_none_or(|known| known.pass != self.pass.number));
+        applied.fresh.push(known.as_ref().is_none_or(|known| known.pass != self.pass.number));
         let queue = match &known {
             Some(known) => self.queue_of(known.series),
             None => Some(seen.queue.clone()),

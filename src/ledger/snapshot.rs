@@ -5,25 +5,7 @@ use std::sync::Arc;
 
 use super::Histogram;
 use crate::clock::UnixMillis;
-use crate::model::{Baseline, ClusterKind, ClusterState, Usage};
-
-/// Names a workspace.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WorkspaceId {
-    /// The account's name in the configuration.
-    pub account: String,
-    /// `workspaceId`
-    pub workspace_id: String,
-}
-
-/// Names a Livy gateway.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GatewayId {
-    /// Its workspace.
-    pub workspace: WorkspaceId,
-    /// `computeId`
-    pub livy_compute_id: String,
-}
+use crate::model::{Baseline, ClusterKind, ClusterState, GatewayId, Usage, WorkspaceId};
 
 /// Names a counter series within the ledger, for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +35,7 @@ pub struct GatewayTotals {
     /// The gateway came into being under watch: nothing of it is from before.
     pub born_watched: bool,
     pub(super) pass: i64,
+    pub(super) complete_pass: i64,
     /// By queue.
     pub series: BTreeMap<String, SeriesTotals>,
     /// From `createTime` to `endTime` of the sessions that ended.

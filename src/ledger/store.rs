@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::{GatewayId, GatewayTotals, LedgerError, LedgerSnapshot};
-use crate::model::Baseline;
+use super::{GatewayTotals, LedgerError, LedgerSnapshot};
+use crate::model::{Baseline, GatewayId};
 
 /// The open file. Owned by the writer thread.
 pub(super) struct Store {

@@ -12,12 +12,25 @@ async fn growth_counts_once_and_repeats_do_not() {
     let pass = ledger.begin_pass(old("g"), 2_000).await.unwrap();
     let first = ledger.apply_sessions(pass, page.clone()).await.unwrap();
     let again = ledger.apply_sessions(pass, page).await.unwrap();
-    assert_eq!(first, Applied { fresh: 2, new: 2, revised_down: 0 });
-    assert_eq!(again, Applied::default());
+    assert_eq!(first, Applied { fresh: vec![true, true], new: 2, revised_down: 0 });
+    assert_eq!(again, Applied { fresh: vec![false, false], new: 0, revised_down: 0 });
     assert_eq!(counted(&ledger, "g"), usage(150, 15, 3));
     sweep(&ledger, old("g"), 3_000, vec![session("s1", 10, usage(130, 10, 7))]).await;
     assert_eq!(counted(&ledger, "g"), usage(180, 15, 9));
     assert_eq!(totals(&ledger, "g").series["root_queue"].created, 2);
+}
+
+#[tokio::test]
+async fn a_pass_knows_what_it_has_not_seen_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = open(&directory.path().join("l.db"));
+    let page = |ids: &[&str]| ids.iter().map(|id| session(id, 10, Usage::ZERO)).collect::<Vec<_>>();
+    sweep(&ledger, old("g"), 2_000, page(&["s1", "s2", "s3"])).await;
+    sweep(&ledger, old("g"), 3_000, page(&["s1", "s2"])).await;
+    let pass = ledger.begin_pass(old("g"), 4_000).await.unwrap();
+    ledger.apply_sessions(pass, page(&["s1", "s4"])).await.unwrap();
+    // s3 was gone before the latest complete pass already.
+    assert_eq!(ledger.unseen(pass).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -114,8 +127,8 @@ async fn an_excluded_baseline_counts_only_what_comes_after() {
 async fn a_gateway_born_under_watch_has_no_baseline() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = open_as(&directory.path().join("l.db"), Baseline::Exclude);
-    assert_eq!(ledger.watch_scope("a", "cn-hangzhou", 1_000).await.unwrap(), 1_000);
-    assert_eq!(ledger.watch_scope("a", "cn-hangzhou", 9_000).await.unwrap(), 1_000);
+    assert_eq!(ledger.watch_scope(scope(), 1_000).await.unwrap(), 1_000);
+    assert_eq!(ledger.watch_scope(scope(), 9_000).await.unwrap(), 1_000);
     let born = Discovered { gateway: gateway("g"), created: Some(1_500), watched_since: 1_000 };
     sweep(&ledger, born, 2_000, vec![session("s", 1_600, usage(5, 5, 5))]).await;
     let gateway = totals(&ledger, "g");

@@ -9,9 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{CommitObserver, Discovered, GatewayId, GatewayTotals, Ledger, Options, Pass, WorkspaceId};
+use super::{CommitObserver, Discovered, GatewayTotals, Ledger, Options, Pass};
 use crate::clock::UnixMillis;
-use crate::model::{Baseline, SessionObservation, SessionState, Usage};
+use crate::model::{Baseline, GatewayId, ScopeId, SessionObservation, SessionState, Usage, WorkspaceId};
 
 struct Unobserved;
 
@@ -33,6 +33,10 @@ fn refused(path: &Path) -> String {
         Ok(_) => panic!("the ledger was opened"),
         Err(error) => error.to_string(),
     }
+}
+
+fn scope() -> ScopeId {
+    ScopeId { account: "a".into(), region: "cn-hangzhou".into() }
 }
 
 fn workspace() -> WorkspaceId {

@@ -1,0 +1,193 @@
+//! What is known now: the latest complete sweep of every target, and how the targets fare. Invariant: a value is only
+//! ever replaced by a complete one; it is withdrawn when it is too old, or when its owner is gone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{UnixMillis, millis};
+use crate::ledger::LedgerSnapshot;
+use crate::model::{
+    ClusterObservation, FailureReason, GatewayId, GatewayObservation, ScopeId, SessionObservation,
+    SessionState, Target, TargetKind, WorkspaceId, WorkspaceObservation,
+};
+
+/// The sessions of a gateway as a complete sweep saw them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionsView {
+    /// Listed sessions by queue and state.
+    pub counts: BTreeMap<(String, SessionState), u64>,
+    /// Active sessions that get series of their own, largest CU-hours first.
+    pub active: Vec<Active>,
+    /// Active sessions that are left out above the limit.
+    pub active_dropped: u64,
+}
+
+/// An active session that gets series of its own.
+pub type Active = SessionObservation;
+
+/// How a target fares.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TargetStatus {
+    /// When its latest sweep ended well.
+    pub last_success: Option<UnixMillis>,
+    /// Why its latest sweep failed, if it did.
+    pub failure: Option<Failure>,
+    /// How far the running sweep has come, 0 to 1; `None` between sweeps.
+    pub progress: Option<f64>,
+    /// How long its latest sweep took.
+    pub last_duration: Option<Duration>,
+}
+
+/// Why a sweep failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// From the closed set.
+    pub reason: FailureReason,
+    /// In words; free of secrets.
+    pub message: String,
+}
+
+/// A value and when it was true.
+#[derive(Clone, Debug)]
+struct Timed<T> {
+    at: UnixMillis,
+    value: T,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Board {
+    /// What the configuration names.
+    scopes: Vec<ScopeId>,
+    workspaces: BTreeMap<ScopeId, Timed<Vec<WorkspaceObservation>>>,
+    clusters: BTreeMap<WorkspaceId, Timed<Vec<ClusterObservation>>>,
+    gateways: BTreeMap<WorkspaceId, Timed<Vec<GatewayObservation>>>,
+    sessions: BTreeMap<GatewayId, Timed<SessionsView>>,
+    targets: BTreeMap<Target, TargetStatus>,
+    /// The totals.
+    pub(super) ledger: Arc<LedgerSnapshot>,
+}
+
+impl Board {
+    /// An empty board for these accounts in their regions.
+    pub fn new(scopes: Vec<ScopeId>) -> Self {
+        Self { scopes, ..Self::default() }
+    }
+
+    /// Takes a complete list of the workspaces that are watched in a scope.
+    pub fn set_workspaces(&mut self, scope: &ScopeId, at: UnixMillis, value: Vec<WorkspaceObservation>) {
+        self.workspaces.insert(scope.clone(), Timed { at, value });
+    }
+
+    /// Takes a complete list of a workspace's session clusters.
+    pub fn set_clusters(&mut self, workspace: WorkspaceId, at: UnixMillis, value: Vec<ClusterObservation>) {
+        self.clusters.insert(workspace, Timed { at, value });
+    }
+
+    /// Takes a complete list of a workspace's Livy gateways.
+    pub fn set_gateways(&mut self, workspace: WorkspaceId, at: UnixMillis, value: Vec<GatewayObservation>) {
+        self.gateways.insert(workspace, Timed { at, value });
+    }
+
+    /// Takes what a complete pass over a gateway's history saw.
+    pub fn set_sessions(&mut self, gateway: GatewayId, at: UnixMillis, value: SessionsView) {
+        self.sessions.insert(gateway, Timed { at, value });
+    }
+
+    /// Takes the totals of a commit.
+    pub fn set_ledger(&mut self, totals: Arc<LedgerSnapshot>) {
+        self.ledger = totals;
+    }
+
+    /// How a target fares, to be changed; it begins with the first call.
+    pub fn target(&mut self, target: &Target) -> &mut TargetStatus {
+        self.targets.entry(target.clone()).or_default()
+    }
+
+    /// Forgets a target that is no longer polled.
+    pub fn remove_target(&mut self, target: &Target) {
+        self.targets.remove(target);
+        match target.kind {
+            TargetKind::SessionClusters => drop(self.clusters.remove(&target.workspace())),
+            TargetKind::LivyGateways => drop(self.gateways.remove(&target.workspace())),
+            TargetKind::LivySessions => drop(self.sessions.remove(&target.gateway())),
+            TargetKind::Workspaces => drop(self.workspaces.remove(&target.scope)),
+        }
+    }
+
+    /// All targets and how they fare.
+    pub fn targets(&self) -> &BTreeMap<Target, TargetStatus> {
+        &self.targets
+    }
+
+    /// Whether the page shows this gateway's counters: unless a complete list lacks it, or its workspace is gone.
+    pub(super) fn shows(&self, gateway: &GatewayId) -> bool {
+        let listed = self
+            .gateways
+            .get(&gateway.workspace)
+            .is_none_or(|list| list.value.iter().any(|row| row.livy_compute_id == gateway.livy_compute_id));
+        listed && self.shows_workspace(&gateway.workspace)
+    }
+
+    /// Whether the page shows this workspace's counters: unless its account is no longer watched, or all of the
+    /// account's regions were listed and none has it.
+    pub(super) fn shows_workspace(&self, workspace: &WorkspaceId) -> bool {
+        self.scopes.iter().filter(|scope| scope.account == workspace.account).any(|scope| {
+            self.workspaces
+                .get(scope)
+                .is_none_or(|list| list.value.iter().any(|row| row.workspace_id == workspace.workspace_id))
+        })
+    }
+}
+
+/// The board at a moment: what is too old is not there.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    pub board: &'a Board,
+    pub now: UnixMillis,
+    pub stale_after: Duration,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn workspaces(self) -> impl Iterator<Item = (&'a ScopeId, &'a WorkspaceObservation)> {
+        self.fresh(&self.board.workspaces).flat_map(|(id, rows)| rows.iter().map(move |row| (id, row)))
+    }
+
+    pub(super) fn cluster_lists(
+        self,
+    ) -> impl Iterator<Item = (&'a WorkspaceId, &'a Vec<ClusterObservation>)> {
+        self.fresh(&self.board.clusters)
+    }
+
+    pub(super) fn clusters(self) -> impl Iterator<Item = (&'a WorkspaceId, &'a ClusterObservation)> {
+        self.cluster_lists().flat_map(|(id, rows)| rows.iter().map(move |row| (id, row)))
+    }
+
+    pub(super) fn gateways(self) -> impl Iterator<Item = (&'a WorkspaceId, &'a GatewayObservation)> {
+        self.fresh(&self.board.gateways).flat_map(|(id, rows)| rows.iter().map(move |row| (id, row)))
+    }
+
+    pub(super) fn sessions(self) -> impl Iterator<Item = (&'a GatewayId, &'a SessionsView)> {
+        self.fresh(&self.board.sessions)
+    }
+
+    /// When the next value gets too old.
+    pub(super) fn next_withdrawal(self) -> Option<UnixMillis> {
+        let ages = self.board.workspaces.values().map(|timed| timed.at);
+        let ages = ages.chain(self.board.clusters.values().map(|timed| timed.at));
+        let ages = ages.chain(self.board.gateways.values().map(|timed| timed.at));
+        let ages = ages.chain(self.board.sessions.values().map(|timed| timed.at));
+        ages.map(|at| self.withdrawn_at(at)).filter(|at| *at > self.now).min()
+    }
+
+    fn fresh<K, T>(self, all: &'a BTreeMap<K, Timed<T>>) -> impl Iterator<Item = (&'a K, &'a T)> {
+        all.iter()
+            .filter(move |(_, timed)| self.withdrawn_at(timed.at) > self.now)
+            .map(|(key, timed)| (key, &timed.value))
+    }
+
+    fn withdrawn_at(self, at: UnixMillis) -> UnixMillis {
+        at.saturating_add(millis(self.stale_after))
+    }
+}

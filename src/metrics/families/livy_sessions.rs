@@ -1,0 +1,91 @@
+//! Livy sessions as listed now, from ListLivyComputeSessions.
+
+use std::collections::BTreeSet;
+
+use crate::metrics::Family;
+use crate::metrics::board::{Active, View};
+use crate::metrics::page::{Page, float, seconds};
+use crate::model::{SessionState, Usage};
+
+const SESSION: &[&str] = &["workspace_id", "livy_compute_id", "session_id"];
+
+const COUNT: Family = Family::gauge(
+    "livy_sessions",
+    &["workspace_id", "livy_compute_id", "queue", "state"],
+    "Livy sessions that the gateway's history lists in this state, ended ones included. \
+     Polled: as of the last complete pass over the history.",
+);
+const INFO: Family = Family::gauge(
+    "livy_session_info",
+    &["workspace_id", "livy_compute_id", "session_id", "name", "queue", "state"],
+    "An active Livy session and its attributes; always 1, to be joined on session_id. Only the largest by CU-hours, up \
+     to series_limit a gateway. Polled: as of the last complete pass over the history.",
+);
+const CU: Family = Family::gauge(
+    "livy_session_cu_seconds",
+    SESSION,
+    "CU-seconds that an active Livy session has consumed so far (cuHours × 3600; 1 CU = 1 vCPU + 4 GiB), an estimate of \
+     the service: the bill is the authority. Polled with the history.",
+);
+const VCORE: Family = Family::gauge(
+    "livy_session_vcore_seconds",
+    SESSION,
+    "Allocated vcores × seconds of an active Livy session so far (vcoreSeconds). Polled with the history.",
+);
+const MEMORY: Family = Family::gauge(
+    "livy_session_memory_byte_seconds",
+    SESSION,
+    "Allocated memory in bytes × seconds of an active Livy session so far (mbSeconds × 2^20). Polled with the history.",
+);
+const CREATED: Family = Family::gauge(
+    "livy_session_created_timestamp_seconds",
+    SESSION,
+    "When an active Livy session was created (createTime), in Unix seconds. Polled with the history.",
+);
+
+pub(super) const FAMILIES: &[&Family] = &[&COUNT, &INFO, &CU, &VCORE, &MEMORY, &CREATED];
+
+pub(super) fn render(view: View<'_>, page: &mut Page) {
+    page.family(&COUNT);
+    for (id, sessions) in view.sessions() {
+        let queues: BTreeSet<&str> = sessions.counts.keys().map(|(queue, _)| queue.as_str()).collect();
+        for queue in queues {
+            for state in SessionState::ALL {
+                let count = sessions.counts.get(&(queue.to_owned(), *state)).copied().unwrap_or(0);
+                let labels = [id.workspace.workspace_id.as_str(), &id.livy_compute_id, queue, state.as_str()];
+                page.sample(&COUNT, &labels, float(count));
+            }
+        }
+    }
+    page.family(&INFO);
+    for (id, sessions) in view.sessions() {
+        for row in &sessions.active {
+            let labels = [
+                id.workspace.workspace_id.as_str(),
+                &id.livy_compute_id,
+                &row.session_id,
+                &row.name,
+                &row.queue,
+                row.state.as_str(),
+            ];
+            page.sample(&INFO, &labels, 1.0);
+        }
+    }
+    let usage = |row: &Active| row.usage.or(Usage::ZERO);
+    figure(view, page, &CU, |row| row.usage.nano_cu_hours.map(|_| usage(row).cu_seconds()));
+    figure(view, page, &VCORE, |row| row.usage.vcore_seconds.map(|_| usage(row).vcore_seconds()));
+    figure(view, page, &MEMORY, |row| row.usage.mb_seconds.map(|_| usage(row).memory_byte_seconds()));
+    figure(view, page, &CREATED, |row| row.created.map(seconds));
+}
+
+fn figure(view: View<'_>, page: &mut Page, family: &Family, of: impl Fn(&Active) -> Option<f64>) {
+    page.family(family);
+    for (id, sessions) in view.sessions() {
+        for row in &sessions.active {
+            if let Some(value) = of(row) {
+                let labels = [id.workspace.workspace_id.as_str(), &id.livy_compute_id, &row.session_id];
+                page.sample(family, &labels, value);
+            }
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Workspaces, from ListWorkspaces.
+
+use crate::metrics::Family;
+use crate::metrics::board::View;
+use crate::metrics::page::Page;
+
+const INFO: Family = Family::gauge(
+    "workspace_info",
+    &["account", "region", "workspace_id", "workspace_name", "status", "payment_type"],
+    "A watched workspace and its attributes; always 1, to be joined on workspace_id. \
+     Polled: as of the last complete ListWorkspaces.",
+);
+
+pub(super) const FAMILIES: &[&Family] = &[&INFO];
+
+pub(super) fn render(view: View<'_>, page: &mut Page) {
+    page.family(&INFO);
+    for (scope, row) in view.workspaces() {
+        let labels = [
+            scope.account.as_str(),
+            &scope.region,
+            &row.workspace_id,
+            &row.name,
+            &row.status,
+            &row.payment_type,
+        ];
+        page.sample(&INFO, &labels, 1.0);
+    }
+}

@@ -1,0 +1,17 @@
+//! From observations and ledger totals to the metrics page.
+//!
+//! Invariant: a page is rendered once per change and is whole: it shows one state of the ledger and the latest complete
+//! sweep of every target. Nothing here does I/O or reads a clock.
+
+mod board;
+mod exposition;
+mod families;
+mod family;
+mod own;
+mod page;
+
+pub use board::{Active, Board, SessionsView, TargetStatus};
+pub use exposition::{Exposition, Rendered};
+pub use families::catalogue;
+pub use family::{Family, Kind};
+pub use own::{OwnFamily, OwnMetrics};

@@ -1,0 +1,176 @@
+//! Which path answers what.
+
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use hyper::{Method, Request, Response, StatusCode};
+
+use super::{Chunks, Server, Stage};
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+/// Prometheus text format 0.0.4.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// For the page that a browser shows: nothing from elsewhere, no scripts, no framing.
+const PAGE_HEADERS: [(HeaderName, &str); 4] = [
+    (CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (X_FRAME_OPTIONS, "DENY"),
+    (REFERRER_POLICY, "no-referrer"),
+];
+
+/// Answers a request; its body, if any, is not read.
+pub(super) fn answer<B>(server: &Server, request: &Request<B>) -> Response<Chunks> {
+    let path = request.uri().path();
+    let is_known = [server.telemetry_path.as_str(), "/", "/-/healthy", "/-/ready"].contains(&path);
+    if !is_known {
+        return text(
+            StatusCode::NOT_FOUND,
+            format!("not found; the metrics are at {}\n", server.telemetry_path),
+        );
+    }
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n".into());
+        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refusal;
+    }
+    // A HEAD request gets the same head; hyper leaves the body out.
+    match path {
+        "/-/healthy" => text(StatusCode::OK, "healthy\n".into()),
+        "/-/ready" => ready(server.readiness.stage()),
+        path if path == server.telemetry_path => {
+            with_type(StatusCode::OK, METRICS, Chunks::new(server.content.metrics()))
+        }
+        _ => page(server),
+    }
+}
+
+fn ready(stage: Stage) -> Response<Chunks> {
+    match stage {
+        Stage::Ready => text(StatusCode::OK, "ready\n".into()),
+        Stage::Starting { waiting } => text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("not ready: {waiting} targets are still without a first sweep\n"),
+        ),
+        Stage::Draining => text(StatusCode::SERVICE_UNAVAILABLE, "not ready: about to end\n".into()),
+    }
+}
+
+fn page(server: &Server) -> Response<Chunks> {
+    let html = super::status::render(&server.content.status(), &server.telemetry_path);
+    let mut page = with_type(StatusCode::OK, HTML, html.into());
+    for (name, value) in PAGE_HEADERS {
+        page.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    page
+}
+
+fn text(status: StatusCode, text: String) -> Response<Chunks> {
+    with_type(status, TEXT, text.into())
+}
+
+fn with_type(status: StatusCode, content_type: &'static str, body: Chunks) -> Response<Chunks> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::server::{Content, Readiness, Status, TargetRow};
+
+    struct Fixed;
+
+    impl Content for Fixed {
+        fn metrics(&self) -> Vec<Bytes> {
+            vec![Bytes::from_static(b"a 1\n"), Bytes::new(), Bytes::from_static(b"b 2\n")]
+        }
+
+        fn status(&self) -> Status {
+            let hostile = "<script>alert('x')</script>\"&";
+            Status {
+                stage: Stage::Ready,
+                ledger_sessions: 3,
+                targets: vec![TargetRow {
+                    kind: "livy_sessions",
+                    account: "a".into(),
+                    region: "cn-hangzhou".into(),
+                    workspace_id: "w-1".into(),
+                    livy_compute_id: hostile.into(),
+                    last_success: Some("2026-01-12T10:20:40Z".into()),
+                    failure: Some(("denied", hostile.into())),
+                    progress: Some(0.25),
+                }],
+            }
+        }
+
+        fn on_refused_connection(&self) {}
+    }
+
+    fn server() -> Server {
+        Server {
+            content: Arc::new(Fixed),
+            readiness: Readiness::default(),
+            telemetry_path: "/metrics".into(),
+            max_connections: 1,
+        }
+    }
+
+    async fn get(server: &Server, method: Method, path: &str) -> (StatusCode, String, String) {
+        let request = Request::builder().method(method).uri(path).body(()).unwrap();
+        let answer = answer(server, &request);
+        let content_type = answer.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
+        let status = answer.status();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, content_type, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_metrics_page_is_its_parts_in_order() {
+        let (status, content_type, body) = get(&server(), Method::GET, "/metrics").await;
+        assert_eq!((status, content_type.as_str(), body.as_str()), (StatusCode::OK, METRICS, "a 1\nb 2\n"));
+    }
+
+    #[tokio::test]
+    async fn readiness_follows_the_stage_and_health_does_not() {
+        let server = server();
+        server.readiness.waiting(2);
+        let (status, _, body) = get(&server, Method::GET, "/-/ready").await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(body, "not ready: 2 targets are still without a first sweep\n");
+        server.readiness.waiting(0);
+        assert_eq!(get(&server, Method::GET, "/-/ready").await.0, StatusCode::OK);
+        server.readiness.drain();
+        assert_eq!(get(&server, Method::GET, "/-/ready").await.0, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(get(&server, Method::GET, "/-/healthy").await.0, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn other_paths_and_methods_are_told_what_to_do() {
+        let (status, _, body) = get(&server(), Method::GET, "/metric").await;
+        assert_eq!(
+            (status, body.as_str()),
+            (StatusCode::NOT_FOUND, "not found; the metrics are at /metrics\n")
+        );
+        assert_eq!(get(&server(), Method::POST, "/metrics").await.0, StatusCode::METHOD_NOT_ALLOWED);
+    }
+
+    #[tokio::test]
+    async fn the_status_page_escapes_what_it_shows() {
+        let (status, content_type, body) = get(&server(), Method::GET, "/").await;
+        assert_eq!((status, content_type.as_str()), (StatusCode::OK, HTML));
+        assert!(!body.contains("<script"), "{body}");
+        assert!(body.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot;&amp;"), "{body}");
+        assert!(body.contains("denied") && body.contains("25 %"), "{body}");
+    }
+}
