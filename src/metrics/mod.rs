@@ -10,6 +10,9 @@ mod family;
 mod own;
 mod page;
 
+#[cfg(test)]
+mod tests;
+
 pub use board::{Active, Board, SessionsView, TargetStatus};
 pub use exposition::{Exposition, Rendered};
 pub use families::catalogue;

@@ -1,0 +1,224 @@
+//! What the page shows, and when.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::clock::UnixMillis;
+use crate::config;
+use crate::ledger::{ClusterSweep, CommitObserver, Discovered, Ledger, Options};
+use crate::model::{
+    Baseline, ClusterKind, ClusterObservation, ClusterState, GatewayId, GatewayObservation, GatewayState,
+    ScopeId, SessionObservation, SessionState, Usage, WorkspaceId, WorkspaceObservation,
+};
+
+struct Unobserved;
+
+impl CommitObserver for Unobserved {
+    fn on_commit(&self, _: Duration, _: bool) {}
+}
+
+fn ledger(directory: &Path) -> Ledger {
+    let options = Options { path: directory.join("l.db"), baseline: Baseline::Include };
+    Ledger::open(&options, Arc::new(Unobserved)).unwrap()
+}
+
+fn scope() -> ScopeId {
+    ScopeId { account: "a".into(), region: "cn-hangzhou".into() }
+}
+
+fn workspace() -> WorkspaceId {
+    WorkspaceId { account: "a".into(), workspace_id: "w-1".into() }
+}
+
+fn gateway() -> GatewayId {
+    GatewayId { workspace: workspace(), livy_compute_id: "lc-1".into() }
+}
+
+fn exposition(zero_hold: u64) -> Exposition {
+    let settings = config::Exposition {
+        zero_hold: Duration::from_secs(zero_hold),
+        stale_after: Duration::from_secs(600),
+    };
+    Exposition::new(settings, vec![scope()])
+}
+
+fn session(id: &str, queue: &str, nano_cu_hours: i64) -> SessionObservation {
+    let usage = Usage { nano_cu_hours, vcore_seconds: 7, mb_seconds: 3 };
+    SessionObservation {
+        session_id: id.into(),
+        name: "etl".into(),
+        queue: queue.into(),
+        state: SessionState::Running,
+        created: Some(1_000),
+        ended: None,
+        usage: usage.into(),
+    }
+}
+
+async fn sweep(ledger: &Ledger, now: UnixMillis, sessions: Vec<SessionObservation>) {
+    let found = Discovered { gateway: gateway(), created: None, watched_since: 0 };
+    let pass = ledger.begin_pass(found, now).await.unwrap();
+    ledger.apply_sessions(pass, sessions).await.unwrap();
+    ledger.complete_pass(pass, now).await.unwrap();
+}
+
+fn page(exposition: &Exposition, now: UnixMillis) -> String {
+    String::from_utf8(exposition.render(now).page).unwrap()
+}
+
+fn value(page: &str, series: &str) -> Option<f64> {
+    let line = page.lines().find_map(|line| line.strip_prefix(&format!("emr_serverless_spark_{series} ")))?;
+    Some(line.parse().unwrap())
+}
+
+const LATE: &str = "livy_cu_seconds_total{workspace_id=\"w-1\",livy_compute_id=\"lc-1\",queue=\"late\"}";
+const FIRST: &str = "livy_cu_seconds_total{workspace_id=\"w-1\",livy_compute_id=\"lc-1\",queue=\"first\"}";
+
+#[tokio::test]
+async fn a_late_series_is_shown_at_zero_for_the_hold_and_released_in_the_ledger_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = ledger(directory.path());
+    let exposition = exposition(120);
+    sweep(&ledger, 10_000, vec![session("s1", "first", 1_000_000_000)]).await;
+    sweep(&ledger, 20_000, vec![session("s2", "late", 2_000_000_000)]).await;
+    exposition.update(|board| board.set_ledger(ledger.snapshot()));
+
+    let shown = page(&exposition, 20_000);
+    assert_eq!((value(&shown, FIRST), value(&shown, LATE)), (Some(3_600.0), Some(0.0)));
+    let rendered = exposition.render(139_999);
+    assert_eq!((rendered.next_change, rendered.released), (Some(140_000), vec![]));
+    // The hold is over, yet zero is shown until the release is in the ledger.
+    let rendered = exposition.render(140_000);
+    assert_eq!(value(std::str::from_utf8(&rendered.page).unwrap(), LATE), Some(0.0));
+    assert_eq!(rendered.released.len(), 1);
+    ledger.release(rendered.released).await.unwrap();
+    exposition.update(|board| board.set_ledger(ledger.snapshot()));
+    assert_eq!(value(&page(&exposition, 140_001), LATE), Some(7_200.0));
+}
+
+#[tokio::test]
+async fn counters_are_absent_before_the_baseline_and_stay_when_gauges_go_stale() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = ledger(directory.path());
+    let exposition = exposition(0);
+    let found = Discovered { gateway: gateway(), created: None, watched_since: 0 };
+    let pass = ledger.begin_pass(found, 10_000).await.unwrap();
+    ledger.apply_sessions(pass, vec![session("s1", "first", 1_000_000_000)]).await.unwrap();
+    exposition.update(|board| board.set_ledger(ledger.snapshot()));
+    assert_eq!(value(&page(&exposition, 10_000), FIRST), None);
+
+    ledger.complete_pass(pass, 11_000).await.unwrap();
+    let view = SessionsView {
+        counts: [(("first".into(), SessionState::Running), 1)].into(),
+        active: vec![session("s1", "first", 1_000_000_000)],
+        active_dropped: 0,
+    };
+    exposition.update(|board| {
+        board.set_ledger(ledger.snapshot());
+        board.set_sessions(gateway(), 11_000, view);
+    });
+    let running =
+        "livy_sessions{workspace_id=\"w-1\",livy_compute_id=\"lc-1\",queue=\"first\",state=\"running\"}";
+    let rendered = exposition.render(11_000);
+    assert_eq!(rendered.next_change, Some(611_000), "the page changes when the gauges get too old");
+    assert_eq!(value(&page(&exposition, 610_999), running), Some(1.0));
+    let stale = page(&exposition, 611_000);
+    assert_eq!((value(&stale, running), value(&stale, FIRST)), (None, Some(3_600.0)));
+}
+
+#[tokio::test]
+async fn what_a_complete_list_no_longer_has_leaves_the_page_and_comes_back_with_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = ledger(directory.path());
+    let exposition = exposition(0);
+    sweep(&ledger, 10_000, vec![session("s1", "first", 1_000_000_000)]).await;
+    exposition.update(|board| board.set_ledger(ledger.snapshot()));
+    let shown = |now| value(&page(&exposition, now), FIRST);
+    assert_eq!(shown(10_000), Some(3_600.0), "before any list, the ledger is what is known");
+
+    let listed = GatewayObservation {
+        livy_compute_id: "lc-1".into(),
+        name: "g".into(),
+        state: GatewayState::Running,
+        queue: "first".into(),
+        created_by: String::new(),
+        created: None,
+        started: None,
+    };
+    exposition.update(|board| board.set_gateways(workspace(), 10_000, vec![]));
+    assert_eq!(shown(10_000), None);
+    exposition.update(|board| board.set_gateways(workspace(), 10_000, vec![listed]));
+    assert_eq!(shown(10_000), Some(3_600.0));
+    exposition.update(|board| board.set_workspaces(&scope(), 10_000, vec![]));
+    assert_eq!(shown(10_000), None);
+    let row = WorkspaceObservation {
+        workspace_id: "w-1".into(),
+        name: String::new(),
+        status: String::new(),
+        payment_type: String::new(),
+        created: None,
+    };
+    exposition.update(|board| board.set_workspaces(&scope(), 10_000, vec![row]));
+    assert_eq!(shown(10_000), Some(3_600.0));
+}
+
+#[tokio::test]
+async fn a_state_set_has_one_state_and_changes_begin_at_zero() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = ledger(directory.path());
+    let exposition = exposition(0);
+    let cluster = ClusterObservation {
+        session_cluster_id: "sc-1".into(),
+        name: "adhoc".into(),
+        kind: ClusterKind::Sql,
+        state: ClusterState::Error,
+        reason_code: "E42".into(),
+        queue: "dev_queue".into(),
+        release_version: "esr-4".into(),
+        fusion: true,
+        user_name: "u".into(),
+        created: Some(1_732_267_598_000),
+        started: None,
+        auto_start: Some(true),
+        auto_stop_timeout_seconds: Some(2_700),
+        public_endpoint: Some(false),
+    };
+    let seen = vec![("sc-1".to_owned(), ClusterKind::Sql, ClusterState::Error)];
+    let swept = ClusterSweep { workspace: workspace(), seen, complete: true, at: 1_000 };
+    ledger.apply_clusters(swept).await.unwrap();
+    exposition.update(|board| {
+        board.set_ledger(ledger.snapshot());
+        board.set_clusters(workspace(), 1_000, vec![cluster]);
+    });
+    let page = page(&exposition, 1_000);
+    let of = |name: &str, rest: &str| {
+        value(&page, &format!("{name}{{workspace_id=\"w-1\",session_cluster_id=\"sc-1\"{rest}}}"))
+    };
+    let states: Vec<f64> = ClusterState::ALL
+        .iter()
+        .map(|state| of("session_cluster_state", &format!(",state=\"{state}\"")).unwrap())
+        .collect();
+    assert_eq!(states, [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
+    assert_eq!(of("session_cluster_failure_info", ",code=\"E42\""), Some(1.0));
+    assert_eq!(of("session_cluster_created_timestamp_seconds", ""), Some(1_732_267_598.0));
+    assert_eq!(of("session_cluster_start_timestamp_seconds", ""), None);
+    assert_eq!(of("session_cluster_auto_stop_timeout_seconds", ""), Some(2_700.0));
+    assert_eq!(of("session_cluster_public_endpoint_enabled", ""), Some(0.0));
+    let changes = "session_cluster_state_changes_total{workspace_id=\"w-1\",kind=\"SQL\",state=\"Error\"}";
+    assert_eq!(value(&page, changes), Some(0.0));
+}
+
+#[test]
+fn every_family_has_help_that_a_stranger_can_use() {
+    let own = OwnMetrics::new(["cuHours"].into_iter()).unwrap();
+    let own: Vec<(String, String)> = own.catalogue().into_iter().map(|f| (f.name, f.help)).collect();
+    let rendered = catalogue().into_iter().map(|family| (family.name(), family.help.to_owned()));
+    for (name, help) in rendered.chain(own) {
+        assert!(help.len() > 20 && help.ends_with('.') || name.starts_with("process_"), "{name}: {help}");
+        if name.contains("_seconds") && !name.contains("timestamp") {
+            assert!(help.to_lowercase().contains("second"), "{name}: {help}");
+        }
+    }
+}
