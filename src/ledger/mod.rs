@@ -93,7 +93,8 @@ impl Ledger {
         self.writer.call(move |store| gateway::begin_pass(store, &found, now)).await
     }
 
-    /// Takes the sessions of one page: their highest figures, the totals, and that this pass has seen them.
+    /// Takes the sessions of one page: their highest figures, the totals, and that this pass has seen them; hands them
+    /// back with what became of them.
     ///
     /// # Errors
     /// Where a total leaves 64 bits or the commit fails; then none of the page is counted.
@@ -101,8 +102,10 @@ impl Ledger {
         &self,
         pass: Pass,
         sessions: Vec<SessionObservation>,
-    ) -> Result<Applied, LedgerError> {
-        self.writer.call(move |store| session::apply(store, pass, &sessions)).await
+    ) -> Result<(Applied, Vec<SessionObservation>), LedgerError> {
+        self.writer
+            .call(move |store| session::apply(store, pass, &sessions).map(|applied| (applied, sessions)))
+            .await
     }
 
     /// Ends a pass that has seen the whole history; the first one makes the gateway's counters appear.

@@ -11,38 +11,38 @@ use crate::model::{Baseline, GatewayId};
 
 /// The open file. Owned by the writer thread.
 pub(super) struct Store {
-    pub path: PathBuf,
-    pub connection: Connection,
+    pub(super) path: PathBuf,
+    pub(super) connection: Connection,
     /// For gateways that are new to the ledger.
-    pub baseline: Baseline,
+    pub(super) baseline: Baseline,
     /// The totals, ahead of the disk while a transaction is open.
-    pub totals: LedgerSnapshot,
+    pub(super) totals: LedgerSnapshot,
     changed: bool,
 }
 
 impl Store {
-    pub fn new(path: &Path, connection: Connection, baseline: Baseline, totals: LedgerSnapshot) -> Self {
+    pub(super) fn new(path: &Path, connection: Connection, baseline: Baseline, totals: LedgerSnapshot) -> Self {
         connection.set_prepared_statement_cache_capacity(32);
         Self { path: path.to_owned(), connection, baseline, totals, changed: false }
     }
 
     /// The totals, to be published after a commit.
-    pub fn snapshot(&self) -> Arc<LedgerSnapshot> {
+    pub(super) fn snapshot(&self) -> Arc<LedgerSnapshot> {
         Arc::new(self.totals.clone())
     }
 
     /// Notes that the open transaction changes something that readers see.
-    pub fn mark_changed(&mut self) {
+    pub(super) fn mark_changed(&mut self) {
         self.changed = true;
     }
 
     /// Whether the last transaction changed something that readers see; asking forgets it.
-    pub fn take_changed(&mut self) -> bool {
+    pub(super) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
 
     /// Runs `work` all or nothing within the open transaction: a failure takes back what it did, on disk and in memory.
-    pub fn attempt<T>(
+    pub(super) fn attempt<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
@@ -71,7 +71,7 @@ impl Store {
 
     /// Changes the totals of one gateway, on disk and in memory. The outer result is SQLite's, the inner one the work's
     /// own; either failure leaves the totals in memory as they were.
-    pub fn edit_gateway<T>(
+    pub(super) fn edit_gateway<T>(
         &mut self,
         doing: &'static str,
         which: impl Fn(&GatewayId, &GatewayTotals) -> bool,
@@ -91,12 +91,12 @@ impl Store {
     }
 
     /// Runs statements that take no parameters.
-    pub fn execute(&self, doing: &'static str, sql: &str) -> Result<(), LedgerError> {
+    pub(super) fn execute(&self, doing: &'static str, sql: &str) -> Result<(), LedgerError> {
         self.connection.execute_batch(sql).map_err(|source| self.error(doing, source))
     }
 
     /// Names the file in a SQLite error.
-    pub fn error(&self, doing: &'static str, source: rusqlite::Error) -> LedgerError {
+    pub(super) fn error(&self, doing: &'static str, source: rusqlite::Error) -> LedgerError {
         LedgerError::Sqlite { path: self.path.clone(), doing, source }
     }
 }

@@ -34,7 +34,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub fn start(
+    pub(super) fn start(
         store: Store,
         lock: File,
         publish: watch::Sender<Arc<LedgerSnapshot>>,
@@ -50,7 +50,7 @@ impl Writer {
     }
 
     /// Has the writer do `work` in a transaction and waits until that is on disk.
-    pub async fn call<T: Send + 'static>(
+    pub(super) async fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Store) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {

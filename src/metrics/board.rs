@@ -19,8 +19,6 @@ pub struct SessionsView {
     pub counts: BTreeMap<(String, SessionState), u64>,
     /// Active sessions that get series of their own, largest CU-hours first.
     pub active: Vec<Active>,
-    /// Active sessions that are left out above the limit.
-    pub active_dropped: u64,
 }
 
 /// An active session that gets series of its own.

@@ -52,6 +52,11 @@ impl Exposition {
         self.changed.notify_one();
     }
 
+    /// Changes the board; the next rendering shows it, whatever that is for.
+    pub fn update_quietly(&self, change: impl FnOnce(&mut Board)) {
+        change(&mut self.lock());
+    }
+
     /// Reads the board.
     pub fn read<T>(&self, read: impl FnOnce(&Board) -> T) -> T {
         read(&self.lock())

@@ -113,7 +113,6 @@ async fn counters_are_absent_before_the_baseline_and_stay_when_gauges_go_stale()
     let view = SessionsView {
         counts: [(("first".into(), SessionState::Running), 1)].into(),
         active: vec![session("s1", "first", 1_000_000_000)],
-        active_dropped: 0,
     };
     exposition.update(|board| {
         board.set_ledger(ledger.snapshot());

@@ -10,8 +10,8 @@ async fn growth_counts_once_and_repeats_do_not() {
     let ledger = open(&directory.path().join("l.db"));
     let page = vec![session("s1", 10, usage(100, 10, 1)), session("s2", 20, usage(50, 5, 2))];
     let pass = ledger.begin_pass(old("g"), 2_000).await.unwrap();
-    let first = ledger.apply_sessions(pass, page.clone()).await.unwrap();
-    let again = ledger.apply_sessions(pass, page).await.unwrap();
+    let (first, _) = ledger.apply_sessions(pass, page.clone()).await.unwrap();
+    let (again, _) = ledger.apply_sessions(pass, page).await.unwrap();
     assert_eq!(first, Applied { fresh: vec![true, true], new: 2, revised_down: 0 });
     assert_eq!(again, Applied { fresh: vec![false, false], new: 0, revised_down: 0 });
     assert_eq!(counted(&ledger, "g"), usage(150, 15, 3));
@@ -50,7 +50,7 @@ async fn a_downward_revision_leaves_the_counter_and_shows_as_overcounted() {
     let ledger = open(&directory.path().join("l.db"));
     sweep(&ledger, old("g"), 2_000, vec![session("s", 10, usage(100, 10, 5))]).await;
     let pass = ledger.begin_pass(old("g"), 3_000).await.unwrap();
-    let lower = ledger.apply_sessions(pass, vec![session("s", 10, usage(60, 10, 6))]).await.unwrap();
+    let (lower, _) = ledger.apply_sessions(pass, vec![session("s", 10, usage(60, 10, 6))]).await.unwrap();
     assert_eq!(lower.revised_down, 1);
     let series = totals(&ledger, "g").series["root_queue"].clone();
     assert_eq!((series.usage(), series.over), (usage(100, 10, 6), usage(40, 0, 0)));
@@ -175,7 +175,7 @@ async fn a_total_out_of_range_is_refused_and_leaves_the_rest_of_the_transaction(
         ledger.apply_sessions(pass, vec![session("s4", 10, usage(2, 2, 2))]),
     );
     assert!(matches!(refused, Err(LedgerError::Overflow { .. })), "{refused:?}");
-    assert_eq!(taken.unwrap().new, 1);
+    assert_eq!(taken.unwrap().0.new, 1);
     assert_eq!(counted(&ledger, "g"), usage(i64::MAX - 3, 2, 2));
     drop(ledger);
     assert_eq!(counted(&open(&path), "g"), usage(i64::MAX - 3, 2, 2));

@@ -1,0 +1,21 @@
+//! One file a kind of target: how it is read.
+
+mod livy_gateways;
+mod livy_sessions;
+mod session_clusters;
+mod workspaces;
+
+pub(super) use workspaces::WorkspacesSweep;
+
+use livy_gateways::GatewaysSweep;
+use livy_sessions::{Gateway, SessionsSweep};
+use session_clusters::ClustersSweep;
+
+/// What the sweeps of a workspace share.
+#[derive(Clone)]
+struct Workspace {
+    scope: std::sync::Arc<super::Scope>,
+    workspace_id: String,
+    /// Since when its account and region are watched.
+    watched_since: crate::clock::UnixMillis,
+}
