@@ -2,6 +2,8 @@
 //!
 //! Data flows one way: scheduler → api → collect → ledger → metrics → server. In reading order:
 
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod logging;
 pub mod model;

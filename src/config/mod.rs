@@ -96,3 +96,6 @@ fn read(reader: &mut Reader, environment: &BTreeMap<String, String>) -> Option<C
         log: log?,
     })
 }
+
+#[cfg(test)]
+mod tests;

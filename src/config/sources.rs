@@ -134,33 +134,35 @@ pub(super) fn environment(variables: &BTreeMap<String, String>, problems: &mut V
     settings
         .filter_map(|(name, text)| {
             let place = Place::Environment(name.clone());
-            let (path, unknown) = path_of(&name[PREFIX.len()..]);
-            if let Some((section, part)) = unknown {
-                let advice = variables_in(&schema::advice(&section, &part));
-                problems.push(Problem::new(place, "", format!("no setting has this name; {advice}")));
-                return None;
+            match path_of(&name[PREFIX.len()..]) {
+                Ok(path) => assign(&path, text, place, problems),
+                Err(advice) => {
+                    problems.push(Problem::new(place, "", format!("no setting has this name; {advice}")));
+                    None
+                }
             }
-            assign(&path, text, place, problems)
         })
         .collect()
 }
 
-/// `ACCOUNTS__0__NAME` → `accounts[0].name`; where it leaves the known keys, also the section and the unknown part.
-fn path_of(name: &str) -> (String, Option<(String, String)>) {
-    let mut path = String::new();
-    for part in name.split("__") {
-        let numbered = matches!(schema::shape(&path), Some(Shape::Sections | Shape::List));
-        let next = match part.parse::<usize>() {
-            Ok(index) if numbered && index <= INDEX_MAX => format!("{path}[{index}]"),
-            _ if numbered => String::from("?"),
-            _ => schema::join(&path, &part.to_ascii_lowercase()),
-        };
-        if schema::shape(&next).is_none() || part.bytes().any(|b| b.is_ascii_lowercase()) {
-            return (next, Some((path, part.to_owned())));
-        }
-        path = next;
+/// `ACCOUNTS__0__NAME` → `accounts[0].name`; where that leaves the known keys, what to write instead.
+fn path_of(name: &str) -> Result<String, String> {
+    if name.bytes().any(|b| b.is_ascii_lowercase()) {
+        return Err("names are written in capitals".to_owned());
     }
-    (path, None)
+    name.split("__").try_fold(String::new(), |path, part| {
+        if matches!(schema::shape(&path), Some(Shape::Sections | Shape::List)) {
+            let index = part.parse::<usize>().ok().filter(|index| *index <= INDEX_MAX);
+            let numbered = "the items of a list are numbered from 0 to 99, such as ACCOUNTS__0";
+            return index.map(|index| format!("{path}[{index}]")).ok_or_else(|| numbered.to_owned());
+        }
+        let part = part.to_ascii_lowercase();
+        let child = schema::join(&path, &part);
+        if part.is_empty() || schema::shape(&child).is_none() {
+            return Err(variables_in(&schema::advice(&path, &part)));
+        }
+        Ok(child)
+    })
 }
 
 /// Keys in a piece of advice as the variables that set them.
@@ -217,12 +219,12 @@ mod tests {
             ("ACCOUNTS__0__NAME", "accounts[0].name"),
             ("ACCOUNTS__12__WORKSPACES__INCLUDE__3", "accounts[12].workspaces.include[3]"),
         ] {
-            assert_eq!(path_of(name), (path.to_owned(), None));
+            assert_eq!(path_of(name).as_deref(), Ok(path));
         }
         for name in
             ["API__RETRY", "ACCOUNTS__NAME", "ACCOUNTS__100__NAME", "api__retries", "API__RETRIES__0", ""]
         {
-            assert!(path_of(name).1.is_some(), "{name}");
+            assert!(path_of(name).is_err(), "{name}");
         }
     }
 

@@ -81,7 +81,10 @@ impl Loader<'_> {
                 ));
             }
             _ => {
-                return Err(problem(mark, "tags are not supported; put a value that starts with ! in quotes"));
+                return Err(problem(
+                    mark,
+                    "tags are not supported; put a value that starts with ! in quotes",
+                ));
             }
         };
         Ok(Value::new(Some(&line(mark).to_string()), kind))
@@ -193,7 +196,9 @@ mod tests {
         for text in [flow, block] {
             let problems = parse(&text).unwrap_err();
             assert_eq!(problems.len(), 1);
-            assert!(problems[0].message.contains("nested too deeply"), "{problems:?}");
+            // The scanner has a limit of its own for brackets, at 255.
+            let reasons = ["nested too deeply", "recursion limit exceeded"];
+            assert!(reasons.iter().any(|reason| problems[0].message.ends_with(reason)), "{problems:?}");
         }
     }
 
