@@ -145,37 +145,36 @@ enum Kind {
 }
 
 fn credentials(reader: &mut Reader, path: &str) -> Option<Credentials> {
+    // Where a key of the section is misspelt, that another one is missing would only distract.
+    let is_whole = !reader.has_failed(path);
     let at = |key: &str| format!("{path}.{key}");
     let kinds = [("default", Kind::Default), ("static", Kind::Static), ("sts", Kind::Sts)];
     let kind = reader.read(&at("type"), |text| units::word(text, &kinds));
     let id = reader.optional(&at("access_key_id"), access_key_id);
     let secret = secret(reader, &at("access_key_secret"));
     let token = secret_in_header(reader, &at("security_token"));
-    match kind? {
-        Kind::Default => {
-            for key in ["access_key_id", "access_key_secret", "security_token"] {
-                refuse(
-                    reader,
-                    path,
-                    key,
-                    "has no effect with type: default, which reads the environment; set type: static",
-                );
-            }
-            Some(Credentials::Default)
+    let kind = kind?;
+    if kind == Kind::Default {
+        let message = "has no effect with type: default, which reads the environment; set type: static";
+        for key in ["access_key_id", "access_key_secret", "security_token"] {
+            refuse(reader, path, key, message);
         }
-        Kind::Static => {
-            refuse(reader, path, "security_token", "has no effect with type: static; set type: sts");
-            let id = required(reader, id, &at("access_key_id"), "static");
-            let secret = required(reader, secret, &at("access_key_secret"), "static");
-            Some(Credentials::Static(AccessKey { id: id?, secret: secret? }))
-        }
-        Kind::Sts => {
-            let id = required(reader, id, &at("access_key_id"), "sts");
-            let secret = required(reader, secret, &at("access_key_secret"), "sts");
-            let token = required(reader, token, &at("security_token"), "sts");
-            Some(Credentials::Sts(AccessKey { id: id?, secret: secret? }, token?))
-        }
+        return is_whole.then_some(Credentials::Default);
     }
+    if kind == Kind::Static {
+        refuse(reader, path, "security_token", "has no effect with type: static; set type: sts");
+    } else if let (true, Some(None)) = (is_whole, &token) {
+        reader.fail(&at("security_token"), "missing; type: sts needs it, here or by security_token_file");
+    }
+    if let (true, Some(None)) = (is_whole, &id) {
+        reader.fail(&at("access_key_id"), "missing; type: static and type: sts need it");
+    }
+    if let (true, Some(None)) = (is_whole, &secret) {
+        let message = "missing; type: static and type: sts need it, here or by access_key_secret_file";
+        reader.fail(&at("access_key_secret"), message);
+    }
+    let key = AccessKey { id: id??, secret: secret?? };
+    if kind == Kind::Static { Some(Credentials::Static(key)) } else { Some(Credentials::Sts(key, token??)) }
 }
 
 /// A key that has no effect beside the type of credentials is more likely a mistake than a wish.
@@ -185,15 +184,6 @@ fn refuse(reader: &mut Reader, section: &str, key: &str, message: &str) {
             reader.fail(&path, message);
         }
     }
-}
-
-fn required<T>(reader: &mut Reader, value: Option<Option<T>>, path: &str, kind: &str) -> Option<T> {
-    let value = value?;
-    if value.is_none() && !reader.has_failed(path) {
-        let or_file = if path.ends_with("_id") { "" } else { ", here or by …_file" };
-        reader.fail(path, format!("missing; credentials of type: {kind} need it{or_file}"));
-    }
-    value
 }
 
 /// The id travels in a header, between commas.
@@ -249,30 +239,24 @@ fn read_secret(name: &str) -> Result<SecretString, String> {
 /// Two accounts of one name mix their series; two with one key in one region count the same workspaces twice.
 fn check_distinct(reader: &mut Reader, accounts: &[Option<Account>]) {
     for (j, account) in accounts.iter().enumerate() {
-        let before = accounts[..j].iter().enumerate().filter_map(|(i, other)| Some((i, other.as_ref()?)));
         let Some(account) = account else { continue };
-        for (i, other) in before {
-            if other.name == account.name {
-                reader.fail(
-                    &format!("accounts[{j}].name"),
-                    format!(
-                        "accounts[{i}] is named {:?}, too; each account needs a name of its own",
-                        account.name
-                    ),
-                );
-            }
-            let shared = account.regions.iter().find(|region| other.regions.contains(region));
-            if let Some(region) = shared
-                && key_id(account) == key_id(other)
-                && account.endpoint == other.endpoint
-            {
-                reader.fail(
-                    &format!("accounts[{j}].regions"),
-                    format!(
-                        "accounts[{i}] uses the same key in {region}; its workspaces would be counted twice"
-                    ),
-                );
-            }
+        let mut before = accounts[..j].iter().enumerate().filter_map(|(i, other)| Some((i, other.as_ref()?)));
+        if let Some((i, _)) = before.clone().find(|(_, other)| other.name == account.name) {
+            let message = format!(
+                "accounts[{i}] is named {:?}, too; each account needs a name of its own",
+                account.name
+            );
+            reader.fail(&format!("accounts[{j}].name"), message);
+        }
+        let clash = before.find_map(|(i, other)| {
+            let is_same = key_id(account) == key_id(other) && account.endpoint == other.endpoint;
+            let region = account.regions.iter().find(|region| other.regions.contains(region));
+            is_same.then_some((i, region?))
+        });
+        if let Some((i, region)) = clash {
+            let message =
+                format!("accounts[{i}] uses the same key in {region}; its workspaces would be counted twice");
+            reader.fail(&format!("accounts[{j}].regions"), message);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Settings: file, environment and flags, read through the `config` crate and validated into a type.
 //! Invariant: a [`Config`] is only ever made by validation; no message carries the value of a secret.
 //!
-//! Way of a value: [`yaml`](self) or a variable → [`config`](::config) sources → merged tree → typed reader → [`Config`].
+//! Way of a value: YAML, variables and flags → sources of the `config` crate → one merged tree → typed reader → [`Config`].
 
 mod accounts;
 mod error;
@@ -24,7 +24,8 @@ pub use types::*;
 pub use units::listen_address;
 
 /// What settings are made of, the weakest first. Below them all lie the defaults.
-#[derive(Clone, Debug)]
+/// It has no `Debug`: secrets may stand in the environment.
+#[derive(Clone)]
 pub struct LoadRequest<'a, E> {
     /// A YAML file; messages name it as it is written here.
     pub file: Option<&'a Path>,

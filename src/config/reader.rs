@@ -60,7 +60,7 @@ impl Reader {
         let paths = (0..items.len()).map(|i| format!("{path}[{i}]")).collect::<Vec<_>>();
         let mut read = Vec::new();
         for path in paths {
-            if !self.is_given(&path) {
+            if !self.is_given(&path) && !self.has_failed(&path) {
                 self.fail(&path, "an empty item; leave it out, and number the items from 0 without a gap");
             }
             read.push(self.optional(&path, |text| parse(text).map(Some)));
@@ -93,6 +93,12 @@ impl Reader {
     pub(super) fn fail(&mut self, path: &str, message: impl Display) {
         let place = self.find(path).map_or(Place::Nowhere, |value| Place::from_origin(value.origin()));
         self.problems.push(Problem::new(place, path, message.to_string()));
+    }
+
+    /// Notes what is wrong between two keys, at the first that is not at its default.
+    pub(super) fn fail_either(&mut self, paths: [&str; 2], message: &str) {
+        let path = paths.iter().find(|path| self.is_given(path)).unwrap_or(&paths[0]);
+        self.fail(path, message);
     }
 
     /// Notes what is wrong with a value that was set outside the settings.

@@ -121,6 +121,8 @@ pub(super) fn join(path: &str, name: &str) -> String {
 /// What to write instead of the unknown `name` in the section `path`: the nearest key there, else the key of that
 /// name elsewhere, else all that are known there.
 pub(super) fn advice(path: &str, name: &str) -> String {
+    // `retries=4` and `retries:4` are one long key; what counts is how it starts.
+    let name = name.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '-').next().unwrap_or_default();
     let name = name.to_lowercase().replace('-', "_");
     let siblings = names_in(path);
     let near = siblings.iter().map(|known| (strsim::damerau_levenshtein(known, &name), known)).min();
@@ -134,7 +136,14 @@ pub(super) fn advice(path: &str, name: &str) -> String {
         .flat_map(|key| ancestors(key.path))
         .find(|known| known.rsplit('.').next().is_some_and(|last| last.trim_end_matches("[]") == name));
     match elsewhere {
-        Some(known) => format!("did you mean {}?", known.trim_end_matches("[]")),
+        Some(known) => {
+            let account = path.split_once('.').map_or(path, |(account, _)| account);
+            let known = known.trim_end_matches("[]");
+            match known.strip_prefix("accounts[]") {
+                Some(rest) if account.starts_with("accounts[") => format!("did you mean {account}{rest}?"),
+                _ => format!("did you mean {known}?"),
+            }
+        }
         None => format!("known here: {}", siblings.join(", ")),
     }
 }
@@ -160,7 +169,7 @@ fn ancestors(path: &'static str) -> impl Iterator<Item = &'static str> {
 /// Whether what stands at `path` may hold a secret: everything below `credentials`, and the proxy with its password.
 fn is_secret(path: &str) -> bool {
     let path = pattern(path);
-    path.starts_with("accounts[].credentials") || path == "api.proxy"
+    path.starts_with("accounts[].credentials.") || path == "api.proxy"
 }
 
 /// `; got "…"` where the value may be shown, cut to 80 characters.
@@ -177,7 +186,8 @@ pub(super) fn shown(path: &str, value: &str) -> String {
 }
 
 /// The path of `name` in the section `path` for a message. A name that is not known may be a secret in the wrong
-/// place (`access_key_secret:VALUE` without a space is one long key), so it is shown only where it looks like a key.
+/// place (`access_key_secret:VALUE` without a space is one long key), so it is shown only where it looks like a key,
+/// and beside keys with secrets only where it is almost one of theirs.
 pub(super) fn shown_path(path: &str, name: &str) -> String {
     let child = join(path, name);
     let looks_like_a_key =
@@ -186,7 +196,8 @@ pub(super) fn shown_path(path: &str, name: &str) -> String {
         let plain = name.to_lowercase().replace('-', "_");
         names_in(path).iter().any(|known| strsim::levenshtein(known, &plain) <= 2)
     };
-    if shape(&child).is_some() || !is_secret(path) && looks_like_a_key || near_a_key() {
+    let beside_secrets = names_in(path).iter().any(|known| is_secret(&join(path, known)));
+    if shape(&child).is_some() || !beside_secrets && looks_like_a_key || near_a_key() {
         child
     } else {
         join(path, "(a key not shown here)")
@@ -223,6 +234,11 @@ mod tests {
         assert_eq!(advice("", "livy_sessions"), "did you mean collectors.livy_sessions?");
         assert_eq!(advice("", "regions"), "did you mean accounts[].regions?");
         assert_eq!(advice("log", "colour"), "known here: level, format");
+        assert_eq!(advice("api", "proxy:http://x"), "did you mean api.proxy?");
+        assert_eq!(
+            advice("accounts[2]", "access_key_id"),
+            "did you mean accounts[2].credentials.access_key_id?"
+        );
         assert_eq!(advice("accounts[2]", "region"), "did you mean accounts[2].regions?");
     }
 
@@ -230,6 +246,8 @@ mod tests {
     fn a_secret_in_the_place_of_a_key_or_with_an_at_sign_is_not_shown() {
         assert_eq!(shown_path("web", "listen_adress"), "web.listen_adress");
         assert_eq!(shown_path("web", "listenAddress"), "web.listenAddress");
+        assert_eq!(shown_path("web", "hunter"), "web.hunter");
+        assert_eq!(shown_path("api", "hunter"), "api.(a key not shown here)");
         assert_eq!(shown_path("api", "proxy:http://u:p@h"), "api.(a key not shown here)");
         let credentials = "accounts[0].credentials";
         assert_eq!(shown_path(credentials, "acces_key_id"), "accounts[0].credentials.acces_key_id");

@@ -86,8 +86,10 @@ pub(super) fn api(reader: &mut Reader) -> Option<Api> {
     if let (Some(connect), Some(whole)) = (connect_timeout, timeout)
         && connect > whole
     {
-        let message = "longer than api.timeout, which covers the connection, too";
-        reader.fail("api.connect_timeout", message);
+        let (connect, whole) = (humantime::format_duration(connect), humantime::format_duration(whole));
+        let why = "which covers the connection, too";
+        let message = format!("api.connect_timeout ({connect}) is longer than api.timeout ({whole}), {why}");
+        reader.fail_either(["api.connect_timeout", "api.timeout"], &message);
     }
     let retries = reader.read("api.retries", |text| units::whole(text, &(0..=10)));
     let body_bytes_max = reader.read("api.body_bytes_max", units::body_bytes);
@@ -166,13 +168,12 @@ pub(super) fn check_staleness(reader: &mut Reader, collectors: &Collectors, expo
         let Some(interval) = interval.filter(|interval| exposition.stale_after < *interval * 2) else {
             continue;
         };
-        reader.fail(
-            &format!("collectors.{name}.interval"),
-            format!(
-                "more than half of exposition.stale_after ({}), so that gauges would come and go; got {}",
-                humantime::format_duration(exposition.stale_after),
-                humantime::format_duration(interval)
-            ),
+        let path = format!("collectors.{name}.interval");
+        let stale_after = humantime::format_duration(exposition.stale_after);
+        let interval = humantime::format_duration(interval);
+        let message = format!(
+            "{path} ({interval}) is more than half of exposition.stale_after ({stale_after}): gauges would come and go"
         );
+        reader.fail_either([&path, "exposition.stale_after"], &message);
     }
 }

@@ -1,11 +1,14 @@
 //! Bad settings: each file under `tests/data/bad-config` breaks a rule, and its whole message stands beside it.
 //! With `UPDATE_EXPECTED=1` the messages are written anew, for a person to read in the diff.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers, too")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use emr_serverless_spark_exporter::config::{self, LoadRequest};
+use proptest::prelude::*;
 
 /// Every secret in these files holds it, and nothing else does.
 const MARKERS: [&str; 2] = ["MARKER", "77700077700"];
@@ -68,4 +71,56 @@ fn a_file_that_cannot_be_read_says_why() {
         message(Path::new("tests/data")),
         "tests/data: 1 configuration error\n  this is a directory, not a file\n"
     );
+}
+
+/// Good settings with a secret at every place for one.
+const GOOD: &str = "
+accounts:
+  - name: a
+    credentials: {type: static, access_key_id: LTAIs3cr3t, access_key_secret: xys3cr3tyx}
+    regions: [cn-hangzhou]
+  - name: b
+    credentials:
+      type: sts
+      access_key_id: STS.s3cr3t
+      access_key_secret: \"xys3cr3tyx\"
+      security_token: xys3cr3tyx
+    endpoint: https://emr.example.com
+    regions: [cn-hangzhou]
+api: {retries: 4, proxy: http://user:xys3cr3tyx@proxy:3128}
+";
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Slips of the finger: up to three characters that are typed, missed or mistyped, anywhere.
+    #[test]
+    fn no_slip_of_the_finger_shows_a_secret(
+        slips in prop::collection::vec((0..GOOD.len(), 0..3, prop::sample::select(":{}[]&*!#|>@%?\"'\n\t ,-=xX0_".chars().collect::<Vec<_>>())), 1..4),
+    ) {
+        let mut text: Vec<char> = GOOD.chars().collect();
+        for (at, kind, character) in slips {
+            let at = at.min(text.len() - 1);
+            match kind {
+                0 => text.insert(at, character),
+                1 => text[at] = character,
+                _ => drop(text.remove(at)),
+            }
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text.iter().collect::<String>()).unwrap();
+        let request = LoadRequest { file: Some(file.path()), environment: [], overrides: Vec::new() };
+        let shown = match config::load(request) {
+            Ok(config) => format!("{:?}", config.api),
+            Err(errors) => format!("{errors} {errors:?}"),
+        };
+        prop_assert!(!shown.contains("s3cr3t"), "{shown}");
+    }
+}
+
+#[test]
+fn the_settings_that_slips_start_from_are_good() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), GOOD).unwrap();
+    config::load(LoadRequest { file: Some(file.path()), environment: [], overrides: Vec::new() }).unwrap();
 }
