@@ -273,6 +273,8 @@ mod tests {
             panic!()
         };
         assert_eq!(flags.overrides(), [("ledger.path".to_owned(), "b".to_owned())]);
+        let Command::Serve(flags) = parse("--config.file a serve --config.file b").unwrap() else { panic!() };
+        assert_eq!(flags.config_file, Some("b".into()));
         let Command::Serve(flags) = parse("").unwrap() else { panic!() };
         assert!(!flags.is_any_set());
     }

@@ -244,6 +244,12 @@ log: {level: trace, format: json}
     assert!(!format!("{config:?}").contains("p%40ss"));
 }
 
+#[test]
+fn a_bare_zero_is_no_duration_either() {
+    let message = load_all("exposition: {zero_hold: 0}", &[], &[]).unwrap_err();
+    assert!(message.contains("such as 0s or 0m, from 0s to 1h; got \"0\""), "{message}");
+}
+
 /// Every leaf of the documented file: `accounts[].name` and its text, `None` for null; lists joined by commas.
 fn leaves(value: &Value, path: &str, found: &mut BTreeMap<String, Option<String>>) {
     match (schema::shape(path), &value.kind) {
