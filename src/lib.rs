@@ -1,13 +1,24 @@
 //! Prometheus exporter for Alibaba Cloud EMR Serverless Spark. Its counters are a durable ledger.
 //!
-//! Data flows one way: scheduler → api → collect → ledger → metrics → server. In reading order:
+//! Data flows one way: [`scheduler`] → [`api`] → [`collect`] → [`ledger`] → [`metrics`] → [`server`]. Below, the modules
+//! in reading order: what all share, the way of the data, and what stands around it.
+
+pub mod clock;
+pub mod model;
+
+pub mod config;
+
+pub mod scheduler;
 
 pub mod api;
-pub mod clock;
+
 pub mod collect;
-pub mod config;
+
 pub mod ledger;
+
 pub mod metrics;
-pub mod model;
-pub mod scheduler;
+
 pub mod server;
+
+pub mod cli;
+pub mod logging;

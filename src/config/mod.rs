@@ -1,6 +1,102 @@
 //! Settings: file, environment and flags, read through the `config` crate and validated into a type.
 //! Invariant: a [`Config`] is only ever made by validation; no message carries the value of a secret.
+//!
+//! Way of a value: YAML, variables and flags → sources of the `config` crate → one merged tree → typed reader → [`Config`].
 
+mod accounts;
+mod error;
+mod reader;
+mod schema;
+mod sections;
+mod sources;
 mod types;
+mod units;
+mod yaml;
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
+pub use error::ConfigErrors;
+use error::{Place, Problem};
+use reader::Reader;
+pub use sections::{LOG_FORMATS, LOG_LEVELS};
 pub use types::*;
+pub use units::listen_address;
+
+/// What settings are made of, the weakest first. Below them all lie the defaults.
+/// It has no `Debug`: secrets may stand in the environment.
+#[derive(Clone)]
+pub struct LoadRequest<'a, E> {
+    /// A YAML file; messages name it as it is written here.
+    pub file: Option<&'a Path>,
+    /// Environment variables, by name: `EMR_SPARK_EXPORTER__SECTION__KEY`, and `ALIBABA_CLOUD_REGION_ID` as the region
+    /// of accounts that name none. Others are left alone.
+    pub environment: E,
+    /// Keys such as `web.listen_address` or `accounts[0].name`, with their values; lists are separated by commas.
+    pub overrides: Vec<(String, String)>,
+}
+
+/// Reads and validates the settings.
+///
+/// # Errors
+/// Everything that is wrong, at once. Only a file that cannot be understood as a whole ends the reading early.
+pub fn load<E>(request: LoadRequest<'_, E>) -> Result<Config, ConfigErrors>
+where
+    E: IntoIterator<Item = (String, String)>,
+{
+    let file = request.file;
+    let environment: BTreeMap<String, String> = request.environment.into_iter().collect();
+    let mut problems = Vec::new();
+    let mut builder = ::config::Config::builder();
+    if let Some(path) = file {
+        let layer = sources::file(path, &mut problems).map_err(|fatal| ConfigErrors::new(file, fatal))?;
+        builder = builder.add_source(layer);
+    }
+    let mut layers = sources::environment(&environment, &mut problems);
+    layers.extend(sources::flags(&request.overrides, &mut problems));
+    for layer in layers {
+        builder = builder.add_source(layer);
+    }
+    // The crate's own text may show a value.
+    let merged = builder.build().map_err(|_| {
+        ConfigErrors::new(file, vec![Problem::new(Place::Nowhere, "", "the sources do not fit together")])
+    })?;
+    let mut reader = Reader::new(merged.cache, problems);
+    let config = read(&mut reader, &environment);
+    match (config, reader.into_problems()) {
+        (Some(config), problems) if problems.is_empty() => Ok(config),
+        (_, problems) => Err(ConfigErrors::new(file, problems)),
+    }
+}
+
+/// The environment of this process. What is not Unicode in it is replaced, so that a setting is refused, not lost.
+pub fn process_environment() -> Vec<(String, String)> {
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
+}
+
+/// Reads every section before it gives up on one, so that all errors are found.
+fn read(reader: &mut Reader, environment: &BTreeMap<String, String>) -> Option<Config> {
+    let accounts = accounts::read(reader, environment);
+    let collectors = sections::collectors(reader);
+    let api = sections::api(reader);
+    let ledger = sections::ledger(reader);
+    let exposition = sections::exposition(reader);
+    if let (Some(collectors), Some(exposition)) = (&collectors, exposition) {
+        sections::check_staleness(reader, collectors, exposition);
+    }
+    let web = sections::web(reader);
+    let log = sections::log(reader);
+    Some(Config {
+        accounts: accounts?,
+        collectors: collectors?,
+        api: api?,
+        ledger: ledger?,
+        exposition: exposition?,
+        web: web?,
+        log: log?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! Every section but the accounts, and what must hold between their keys.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::reader::Reader;
+use super::types::{
+    Api, Baseline, Collector, Collectors, Exposition, Ledger, LivySessions, Log, LogFormat, LogLevel, Web,
+};
+use super::units::{self, Span};
+use super::{schema, sources};
+
+const SWEEP: Span =
+    Span { min: Duration::from_secs(1), max: Duration::from_secs(24 * 3600), words: "from 1s to 24h" };
+const REQUEST: Span =
+    Span { min: Duration::from_millis(100), max: Duration::from_secs(300), words: "from 100ms to 5m" };
+const HOLD: Span = Span { min: Duration::ZERO, max: Duration::from_secs(3600), words: "from 0s to 1h" };
+const STALE: Span =
+    Span { min: Duration::from_secs(10), max: Duration::from_secs(7 * 86_400), words: "from 10s to 7days" };
+
+/// The levels, by name.
+pub const LOG_LEVELS: [(&str, LogLevel); 5] = [
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
+
+/// The formats, by name.
+pub const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+pub(super) fn collectors(reader: &mut Reader) -> Option<Collectors> {
+    let workspaces = collector(reader, "collectors.workspaces");
+    let session_clusters = switched(reader, "collectors.session_clusters", collector);
+    let livy_gateways = switched(reader, "collectors.livy_gateways", collector);
+    let livy_sessions = switched(reader, "collectors.livy_sessions", |reader, path| {
+        let collector = collector(reader, path);
+        let series_limit =
+            reader.read(&format!("{path}.series_limit"), |text| units::whole(text, &(0..=100_000)));
+        Some(LivySessions { collector: collector?, series_limit: series_limit? })
+    });
+    if let (Some(None), Some(Some(_))) = (livy_gateways, livy_sessions) {
+        let message =
+            "sessions are found through their gateways; enable livy_gateways, or disable livy_sessions, too";
+        reader.fail("collectors.livy_gateways.enabled", message);
+    }
+    Some(Collectors {
+        workspaces: workspaces?,
+        session_clusters: session_clusters?,
+        livy_gateways: livy_gateways?,
+        livy_sessions: livy_sessions?,
+    })
+}
+
+/// A collector with a switch: read in any case, so that its errors show, and `Some(None)` where it is off.
+fn switched<T>(
+    reader: &mut Reader,
+    path: &str,
+    read: impl Fn(&mut Reader, &str) -> Option<T>,
+) -> Option<Option<T>> {
+    let enabled = reader.read(&format!("{path}.enabled"), units::truth);
+    let collector = read(reader, path);
+    Some(enabled?.then_some(collector?))
+}
+
+fn collector(reader: &mut Reader, path: &str) -> Option<Collector> {
+    let interval = reader.read(&format!("{path}.interval"), |text| units::duration(text, &SWEEP));
+    let deadline = reader.read(&format!("{path}.deadline"), |text| units::duration(text, &SWEEP));
+    let page_size_path = format!("{path}.page_size");
+    let page_size = match schema::key(&page_size_path) {
+        Some(_) => reader.read(&page_size_path, |text| units::whole(text, &(1..=100))),
+        None => Some(100), // an operation without paging
+    };
+    Some(Collector { interval: interval?, deadline: deadline?, page_size: page_size? })
+}
+
+pub(super) fn api(reader: &mut Reader) -> Option<Api> {
+    let requests_per_second =
+        reader.read("api.requests_per_second", |text| units::number(text, &(0.1..=1000.0), "a number"));
+    let max_in_flight = reader.read("api.max_in_flight", |text| units::whole(text, &(1..=64)));
+    let connect_timeout = reader.read("api.connect_timeout", |text| units::duration(text, &REQUEST));
+    let timeout = reader.read("api.timeout", |text| units::duration(text, &REQUEST));
+    if let (Some(connect), Some(whole)) = (connect_timeout, timeout)
+        && connect > whole
+    {
+        let (connect, whole) = (humantime::format_duration(connect), humantime::format_duration(whole));
+        let why = "which covers the connection, too";
+        let message = format!("api.connect_timeout ({connect}) is longer than api.timeout ({whole}), {why}");
+        reader.fail_either(["api.connect_timeout", "api.timeout"], &message);
+    }
+    let retries = reader.read("api.retries", |text| units::whole(text, &(0..=10)));
+    let body_bytes_max = reader.read("api.body_bytes_max", units::body_bytes);
+    let pages_max = reader.read("api.pages_max", |text| units::whole(text, &(1..=1_000_000)));
+    let ca_file = reader.optional("api.ca_file", |text| ca_file(text).map(Some));
+    let proxy =
+        reader.optional("api.proxy", |text| units::proxy(text).map(|text| Some(SecretString::from(text))));
+    Some(Api {
+        requests_per_second: requests_per_second?,
+        max_in_flight: max_in_flight?,
+        connect_timeout: connect_timeout?,
+        timeout: timeout?,
+        retries: retries?,
+        body_bytes_max: body_bytes_max?,
+        pages_max: pages_max?,
+        ca_file: ca_file?,
+        proxy: proxy?,
+    })
+}
+
+/// Read at once, so that `check-config` finds what the client would stumble over.
+fn ca_file(text: &str) -> Result<PathBuf, String> {
+    let path = Path::new(text);
+    let pem =
+        sources::read_text(path).map_err(|why| format!("expected a PEM file with certificates: {why}"))?;
+    if pem.contains("-----BEGIN CERTIFICATE-----") {
+        return Ok(path.to_path_buf());
+    }
+    Err("expected a PEM file with certificates: there is no `BEGIN CERTIFICATE` in it".to_owned())
+}
+
+pub(super) fn ledger(reader: &mut Reader) -> Option<Ledger> {
+    let path = reader.read("ledger.path", |text| match text {
+        "" => Err("expected the path of a file, such as data/ledger.db".to_owned()),
+        text if text.ends_with('/') => Err("expected the path of a file, not of a directory".to_owned()),
+        text => Ok(PathBuf::from(text)),
+    });
+    let words = [("include", Baseline::Include), ("exclude", Baseline::Exclude)];
+    let baseline = reader.read("ledger.baseline", |text| units::word(text, &words));
+    Some(Ledger { path: path?, baseline: baseline? })
+}
+
+pub(super) fn exposition(reader: &mut Reader) -> Option<Exposition> {
+    let zero_hold = reader.read("exposition.zero_hold", |text| units::duration(text, &HOLD));
+    let stale_after = reader.read("exposition.stale_after", |text| units::duration(text, &STALE));
+    Some(Exposition { zero_hold: zero_hold?, stale_after: stale_after? })
+}
+
+pub(super) fn web(reader: &mut Reader) -> Option<Web> {
+    let listen_address = reader.read("web.listen_address", units::listen_address);
+    let telemetry_path = reader.read("web.telemetry_path", units::telemetry_path);
+    let max_connections = reader.read("web.max_connections", |text| units::whole(text, &(1..=65_536)));
+    Some(Web {
+        listen_address: listen_address?,
+        telemetry_path: telemetry_path?,
+        max_connections: max_connections?,
+    })
+}
+
+pub(super) fn log(reader: &mut Reader) -> Option<Log> {
+    let level = reader.read("log.level", |text| units::word(text, &LOG_LEVELS));
+    let format = reader.read("log.format", |text| units::word(text, &LOG_FORMATS));
+    Some(Log { level: level?, format: format? })
+}
+
+/// Gauges are renewed at the end of a sweep, and a sweep may take up to an interval in passing: less than two intervals
+/// would withdraw the gauges of a target that is well, and bring them back, over and over.
+pub(super) fn check_staleness(reader: &mut Reader, collectors: &Collectors, exposition: Exposition) {
+    let intervals = [
+        ("workspaces", Some(collectors.workspaces.interval)),
+        ("session_clusters", collectors.session_clusters.map(|c| c.interval)),
+        ("livy_gateways", collectors.livy_gateways.map(|c| c.interval)),
+        ("livy_sessions", collectors.livy_sessions.map(|c| c.collector.interval)),
+    ];
+    for (name, interval) in intervals {
+        let Some(interval) = interval.filter(|interval| exposition.stale_after < *interval * 2) else {
+            continue;
+        };
+        let path = format!("collectors.{name}.interval");
+        let stale_after = humantime::format_duration(exposition.stale_after);
+        let interval = humantime::format_duration(interval);
+        let message = format!(
+            "{path} ({interval}) is more than half of exposition.stale_after ({stale_after}): gauges would come and go"
+        );
+        reader.fail_either([&path, "exposition.stale_after"], &message);
+    }
+}
