@@ -5,3 +5,5 @@
 pub mod clock;
 pub mod config;
 pub mod model;
+
+pub mod api;
