@@ -9,7 +9,8 @@ use jiff::fmt::rfc2822;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::credentials::AccessCredentials;
-use super::error::{Cause, MESSAGE_CHARS_MAX, Problem, Refusal, printable};
+use super::error::{Cause, Problem, Refusal};
+use super::text::{MESSAGE_CHARS_MAX, printable};
 use super::wire::{Body, Found, Row, parse};
 use crate::clock::UnixMillis;
 

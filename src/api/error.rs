@@ -1,5 +1,5 @@
 //! The one error of this room. Invariant: no text of it holds a key or a token, a control character, or more of the
-//! service's words than [`MESSAGE_CHARS_MAX`].
+//! service's words than [`MESSAGE_CHARS_MAX`](super::MESSAGE_CHARS_MAX).
 
 use std::error::Error;
 use std::fmt;
@@ -9,11 +9,9 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::credentials::CredentialsError;
+use super::text::{chain, printable};
 use crate::clock::UnixMillis;
 use crate::model::{Action, FailureReason};
-
-/// The longest message of the service that an error repeats, in characters.
-pub const MESSAGE_CHARS_MAX: usize = 300;
 
 /// A client that could not be built, or a request that failed for good.
 #[derive(Debug)]
@@ -163,7 +161,7 @@ impl ApiError {
         }
     }
 
-    /// How many times the request was sent.
+    /// How many attempts were made.
     pub fn attempts(&self) -> u32 {
         self.inner.attempts
     }
@@ -308,41 +306,11 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// An error and what caused it, without repetitions, made safe to print.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text = format!("{text}: {next}");
-        }
-        source = error.source();
-    }
-    printable(&text, MESSAGE_CHARS_MAX)
-}
-
-/// A foreign text in one line: control characters become blanks, runs of blanks one, the rest is cut off.
-pub(super) fn printable(text: &str, chars_max: usize) -> String {
-    let mut line = String::new();
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
-        let room = chars_max.saturating_sub(line.chars().count());
-        if room < 2 && !line.is_empty() {
-            break;
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.extend(word.chars().take(chars_max.saturating_sub(line.chars().count())));
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    pub(in crate::api) fn refusal(status: u16, code: &str) -> Refusal {
+    fn refusal(status: u16, code: &str) -> Refusal {
         Refusal {
             status,
             code: code.into(),
@@ -408,14 +376,5 @@ mod tests {
              clock is -901 s ahead of this machine's), request id DD6B, after 2 attempts"
         );
         assert_eq!((error.workspace_id(), error.status()), (Some("w-1"), Some(400)));
-    }
-
-    #[test]
-    fn foreign_text_is_tamed() {
-        assert_eq!(printable("a\r\n\tb\u{1b}[31m  c\0", 300), "a b [31m c");
-        assert_eq!(printable(&"数".repeat(1000), 300).chars().count(), 300);
-        assert_eq!(printable("ab cd ef", 5), "ab cd");
-        assert_eq!(printable("ab cd", 3), "ab");
-        assert_eq!(printable(&"x ".repeat(1000), 300).chars().count(), 299);
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! In reading order: `client` has the operations, `attempt` sends them, `sign` and `credentials` authorise them,
 //! `transport` builds the HTTP client beneath, `answer` and `wire` read what comes back, `error` names what went wrong,
-//! `paging` guards the lists.
+//! `text` makes foreign words fit to print, `paging` guards the lists.
 
 mod answer;
 mod attempt;
@@ -14,9 +14,11 @@ pub mod paging;
 pub mod sign;
 #[cfg(test)]
 mod tests;
+mod text;
 mod transport;
 pub mod wire;
 
 pub use answer::Page;
 pub use client::{Client, ClientOptions, RequestObserver};
-pub use error::{ApiError, MESSAGE_CHARS_MAX};
+pub use error::ApiError;
+pub use text::MESSAGE_CHARS_MAX;

@@ -49,7 +49,8 @@ async fn a_list_ends_without_a_token_in_any_spelling() {
 
 #[tokio::test]
 async fn bodies_that_are_no_answer_are_named() {
-    let table: [(fn() -> Reply, &str, &str); 14] = [
+    type Case = (fn() -> Reply, &'static str, &'static str);
+    let table: [Case; 14] = [
         (
             || Reply::Answer(200, "", b"<html>busy</html>".to_vec()),
             "malformed",

@@ -91,6 +91,21 @@ async fn every_attempt_has_a_nonce_and_a_signature_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_proxy_gets_the_request_as_it_was_signed() {
+    let proxy = Stub::start(|_| json(r#"{"requestId":"r"}"#)).await;
+    let limits = Api { proxy: Some(format!("http://user:pw@{}", proxy.authority).into()), ..limits() };
+    let client = client_to("127.0.0.1:9", &limits, &sts(), Arc::default());
+    client.list_session_clusters("w~1", Some("'"), 1).await.unwrap();
+    let mut seen = proxy.seen().remove(0);
+    assert_eq!(
+        (seen.header("proxy-authorization"), seen.header("host")),
+        ("Basic dXNlcjpwdw==", "127.0.0.1:9")
+    );
+    seen.target = seen.target.strip_prefix("http://127.0.0.1:9").unwrap().to_owned();
+    assert_eq!(seen.header("authorization"), signature_of(&seen, KEY_SECRET));
+}
+
+#[tokio::test]
 async fn ids_that_no_path_can_hold_are_refused_before_anything_is_sent() {
     let stub = Stub::start(|_| json("{}")).await;
     let client = client(&stub);
