@@ -86,7 +86,7 @@ impl<'a> Json<'a> {
     }
 
     /// A number, also as a text.
-    fn number(&self, decimals: i32) -> Option<Scaled> {
+    fn number(&self, decimals: u32) -> Option<Scaled> {
         match self {
             Self::Number(digits) => scaled(digits, decimals),
             Self::Text(digits) => scaled(digits, decimals),
