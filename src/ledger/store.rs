@@ -21,7 +21,12 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn new(path: &Path, connection: Connection, baseline: Baseline, totals: LedgerSnapshot) -> Self {
+    pub(super) fn new(
+        path: &Path,
+        connection: Connection,
+        baseline: Baseline,
+        totals: LedgerSnapshot,
+    ) -> Self {
         connection.set_prepared_statement_cache_capacity(32);
         Self { path: path.to_owned(), connection, baseline, totals, changed: false }
     }

@@ -1,0 +1,189 @@
+//! The client: its limits and its operations. Invariant: one per account and region; clones share the limits.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::sync::Semaphore;
+
+use super::answer::{Answer, Page};
+use super::attempt::Call;
+use super::credentials::CredentialsProvider;
+use super::error::{ApiError, Subject};
+use super::transport::{Origin, http_client};
+use super::wire::{LivyCompute, LivySession, Row, SessionCluster, Workspace};
+use crate::clock::Clock;
+use crate::config::{self, Endpoint, Network};
+use crate::model::{Action, Outcome};
+
+/// What is told of the requests, for the exporter's own metrics.
+pub trait RequestObserver: Send + Sync {
+    /// An attempt ended after this long, without the wait for its turn.
+    fn on_attempt(&self, _action: Action, _outcome: Outcome, _duration: Duration) {}
+
+    /// The attempt that just ended was throttled.
+    fn on_throttled(&self, _action: Action) {}
+
+    /// A field or a row of an answer was dropped; the name is one of
+    /// [`malformed_names`](super::wire::malformed_names).
+    fn on_malformed(&self, _name: &'static str) {}
+}
+
+/// Observes nothing.
+impl RequestObserver for () {}
+
+/// What a client is made of.
+pub struct ClientOptions<'a> {
+    /// The region id: in the endpoint's name, and `regionId` of every request.
+    pub region: &'a str,
+    /// Which of the service's endpoints to use.
+    pub network: Network,
+    /// Instead of the service's endpoint.
+    pub endpoint: Option<&'a Endpoint>,
+    /// Limits, timeouts, authorities, proxy.
+    pub limits: &'a config::Api,
+    /// Asked for keys before every attempt.
+    pub credentials: Arc<dyn CredentialsProvider>,
+    /// Dates the requests.
+    pub clock: Clock,
+    /// Told of every attempt.
+    pub observer: Arc<dyn RequestObserver>,
+}
+
+/// A client of the EMR Serverless Spark API, version 2023-08-08, for one account and region. Cheap to clone.
+///
+/// All operations end in an [`ApiError`] after the configured retries, or at once where a retry cannot help. Dropping
+/// their futures cancels them.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    region: String,
+    pub(super) origin: Origin,
+    pub(super) http: reqwest::Client,
+    pub(super) credentials: Arc<dyn CredentialsProvider>,
+    pub(super) clock: Clock,
+    pub(super) observer: Arc<dyn RequestObserver>,
+    pub(super) in_flight: Semaphore,
+    pub(super) rate: DefaultDirectRateLimiter,
+    pub(super) retries: usize,
+    pub(super) body_bytes_max: usize,
+}
+
+impl Client {
+    /// Builds the client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// The endpoint is no address, the CA file cannot be read or holds no certificate, the proxy is no proxy URL, or
+    /// for HTTPS the system has no certificate authorities.
+    pub fn new(options: ClientOptions<'_>) -> Result<Self, ApiError> {
+        let ClientOptions { region, network, endpoint, limits, credentials, clock, observer } = options;
+        let origin = Origin::new(region, network, endpoint)?;
+        let http = http_client(&origin, limits)?;
+        let max_in_flight = limits.max_in_flight.clamp(1, Semaphore::MAX_PERMITS);
+        let shared = Shared {
+            region: region.to_owned(),
+            origin,
+            http,
+            credentials,
+            clock,
+            observer,
+            in_flight: Semaphore::new(max_in_flight),
+            rate: RateLimiter::direct(quota(limits.requests_per_second, max_in_flight)),
+            retries: limits.retries,
+            body_bytes_max: limits.body_bytes_max,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// ListWorkspaces: one page of the account's workspaces in the region.
+    pub async fn list_workspaces(
+        &self,
+        token: Option<&str>,
+        page_size: u32,
+    ) -> Result<Page<Workspace>, ApiError> {
+        let path = ["api", "v1", "workspaces"];
+        let call = self.call(Action::ListWorkspaces, &[], &path, &["workspaces"]);
+        self.page(token_paged(call, token, page_size)).await
+    }
+
+    /// ListSessionClusters: one page of a workspace's session clusters.
+    pub async fn list_session_clusters(
+        &self,
+        workspace_id: &str,
+        token: Option<&str>,
+        page_size: u32,
+    ) -> Result<Page<SessionCluster>, ApiError> {
+        let path = ["api", "v1", "workspaces", workspace_id, "sessionClusters"];
+        let call = self.call(Action::ListSessionClusters, &[workspace_id], &path, &["sessionClusters"]);
+        self.page(token_paged(call, token, page_size)).await
+    }
+
+    /// GetSessionCluster: one session cluster; where there is none, the error's reason is
+    /// [`NotFound`](crate::model::FailureReason::NotFound).
+    pub async fn get_session_cluster(
+        &self,
+        workspace_id: &str,
+        session_cluster_id: &str,
+    ) -> Result<SessionCluster, ApiError> {
+        let ids = [workspace_id, session_cluster_id];
+        let path = ["api", "v1", "workspaces", workspace_id, "sessionClusters", session_cluster_id];
+        let call = self.call(Action::GetSessionCluster, &ids, &path, &["sessionCluster"]);
+        self.shared.call(call, Answer::one).await
+    }
+
+    /// ListLivyCompute: all Livy gateways of a workspace. Its path differs from the others, and it has no paging.
+    pub async fn list_livy_compute(&self, workspace_id: &str) -> Result<Page<LivyCompute>, ApiError> {
+        let path = ["api", "interactive", "v1", "workspace", workspace_id, "livycompute"];
+        self.page(self.call(Action::ListLivyCompute, &[workspace_id], &path, &["data", "livyComputes"])).await
+    }
+
+    /// ListLivyComputeSessions: page `page_num`, counted from 1, of a Livy gateway's session history.
+    pub async fn list_livy_compute_sessions(
+        &self,
+        workspace_id: &str,
+        livy_compute_id: &str,
+        page_num: u64,
+        page_size: u32,
+    ) -> Result<Page<LivySession>, ApiError> {
+        let ids = [workspace_id, livy_compute_id];
+        let path = ["api", "v1", "workspaces", workspace_id, "livycompute", livy_compute_id, "session"];
+        let mut call = self.call(Action::ListLivyComputeSessions, &ids, &path, &["sessions"]);
+        call.query.push(("pageNum", page_num.to_string()));
+        call.query.push(("pageSize", page_size.to_string()));
+        self.page(call).await
+    }
+
+    fn call(&self, action: Action, ids: &[&str], path: &[&str], place: &'static [&'static str]) -> Call {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Call {
+            subject: Subject { action, ids: owned(ids) },
+            path: owned(path),
+            query: vec![("regionId", self.shared.region.clone())],
+            place,
+        }
+    }
+
+    async fn page<T: Row>(&self, call: Call) -> Result<Page<T>, ApiError> {
+        self.shared.call(call, Answer::page).await
+    }
+}
+
+fn token_paged(mut call: Call, token: Option<&str>, page_size: u32) -> Call {
+    call.query.push(("maxResults", page_size.to_string()));
+    call.query.extend(token.map(|token| ("nextToken", token.to_owned())));
+    call
+}
+
+/// The rate, with a burst of no more than may be in flight, nor than a second's worth.
+fn quota(requests_per_second: f64, max_in_flight: usize) -> Quota {
+    let per_second = requests_per_second.clamp(0.001, 1e6);
+    let in_flight = u32::try_from(max_in_flight).unwrap_or(u32::MAX);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped just above")]
+    let burst = NonZeroU32::new(in_flight.min(per_second as u32)).unwrap_or(NonZeroU32::MIN);
+    let quota = Quota::with_period(Duration::from_secs_f64(1.0 / per_second));
+    quota.unwrap_or(Quota::per_second(NonZeroU32::MIN)).allow_burst(burst)
+}

@@ -1,0 +1,380 @@
+//! The one error of this room. Invariant: no text of it holds a key or a token, a control character, or more of the
+//! service's words than [`MESSAGE_CHARS_MAX`](super::MESSAGE_CHARS_MAX).
+
+use std::error::Error;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::credentials::CredentialsError;
+use super::text::{chain, printable};
+use crate::clock::UnixMillis;
+use crate::model::{Action, FailureReason};
+
+/// A client that could not be built, or a request that failed for good.
+#[derive(Debug)]
+pub struct ApiError {
+    inner: Box<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    request: Option<Subject>,
+    attempts: u32,
+    cause: Cause,
+}
+
+/// What a request was about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Subject {
+    pub(super) action: Action,
+    /// Ids from the path, in its order: the workspace, then the resource within it.
+    pub(super) ids: Vec<String>,
+}
+
+/// Why it failed.
+#[derive(Debug, Error)]
+pub(super) enum Cause {
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    #[error("{0}")]
+    Unsendable(&'static str),
+    #[error("no answer in time: {}", chain(.0))]
+    Timeout(#[source] reqwest::Error),
+    #[error("no connection: {}", chain(.0))]
+    Unreachable(#[source] reqwest::Error),
+    #[error("the connection was cut within the answer: {}", chain(.0))]
+    Cut(#[source] reqwest::Error),
+    #[error("the answer is larger than {bytes_max} bytes (`api.body_bytes_max`)")]
+    TooLarge { bytes_max: usize },
+    #[error("{0}")]
+    Refused(Refusal),
+    #[error("HTTP {status}: {problem}")]
+    Malformed {
+        status: u16,
+        request_id: Option<String>,
+        #[source]
+        problem: Problem,
+    },
+}
+
+/// Why no client could be built.
+#[derive(Debug, Error)]
+pub(super) enum SetupError {
+    #[error("api.ca_file: cannot read {}: {source}", path.display())]
+    CaUnreadable { path: PathBuf, source: std::io::Error },
+    #[error("api.ca_file: {} is not a PEM file of certificates: {}", path.display(), chain(source))]
+    CaInvalid { path: PathBuf, source: reqwest::Error },
+    #[error("api.ca_file: {} holds no certificate", path.display())]
+    CaEmpty { path: PathBuf },
+    /// Without the source: it may repeat the proxy's password.
+    #[error("api.proxy: not a proxy URL such as http://[user:password@]host:port")]
+    Proxy,
+    #[error("{0} is not the address of an HTTP service")]
+    Endpoint(String),
+    #[error("no TLS client: {} (is a CA bundle such as Debian's `ca-certificates` installed?)", chain(.0))]
+    Tls(#[source] reqwest::Error),
+}
+
+/// An answer in which the service says no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) request_id: Option<String>,
+    /// As the header `x-acs-retry-after` alone says, whatever status and code.
+    pub(super) asks_to_slow_down: bool,
+    pub(super) retry_after: Option<Duration>,
+    /// How far the service's clock is ahead of ours, where its `Date` tells.
+    pub(super) clock_ahead_millis: Option<UnixMillis>,
+}
+
+/// An answer that cannot be understood.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub(super) enum Problem {
+    #[error("a redirect, which is not followed")]
+    Redirect,
+    #[error("an empty body")]
+    Empty,
+    #[error("an HTML page instead of JSON")]
+    Html,
+    #[error("content type {0} instead of JSON")]
+    ContentType(String),
+    #[error("a JSON body that ends early, at line {line}, column {column}")]
+    Cut { line: usize, column: usize },
+    #[error("a body that is not a JSON object, at line {line}, column {column}")]
+    NotJson { line: usize, column: usize },
+    #[error("the envelope has no `code`")]
+    NoCode,
+    #[error("`{0}` is missing")]
+    Missing(&'static str),
+    #[error("`{0}` is of another type")]
+    WrongType(&'static str),
+}
+
+impl ApiError {
+    pub(super) fn new(request: Subject, attempts: u32, cause: Cause) -> Self {
+        Self { inner: Box::new(Inner { request: Some(request), attempts, cause }) }
+    }
+
+    /// The operation; `None` where the client itself could not be built.
+    pub fn action(&self) -> Option<Action> {
+        self.inner.request.as_ref().map(|request| request.action)
+    }
+
+    /// The workspace, for an operation within one.
+    pub fn workspace_id(&self) -> Option<&str> {
+        self.inner.request.as_ref()?.ids.first().map(String::as_str)
+    }
+
+    /// The HTTP status, where there was an answer that has been read.
+    pub fn status(&self) -> Option<u16> {
+        match &self.inner.cause {
+            Cause::Refused(refusal) => Some(refusal.status),
+            Cause::Malformed { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// The service's error code, such as `Throttling.User`.
+    pub fn code(&self) -> Option<&str> {
+        self.refusal().map(|refusal| refusal.code.as_str()).filter(|code| !code.is_empty())
+    }
+
+    /// The service's message, made safe to print.
+    pub fn message(&self) -> Option<&str> {
+        self.refusal().map(|refusal| refusal.message.as_str()).filter(|message| !message.is_empty())
+    }
+
+    /// What the service calls the request in its own logs.
+    pub fn request_id(&self) -> Option<&str> {
+        match &self.inner.cause {
+            Cause::Refused(Refusal { request_id, .. }) | Cause::Malformed { request_id, .. } => {
+                request_id.as_deref()
+            }
+            _ => None,
+        }
+    }
+
+    /// How many attempts were made.
+    pub fn attempts(&self) -> u32 {
+        self.inner.attempts
+    }
+
+    /// The reason to count.
+    pub fn reason(&self) -> FailureReason {
+        self.inner.cause.reason()
+    }
+
+    /// Whether the same request can succeed a moment later: connect and read errors, timeouts, 5xx, throttling.
+    pub fn is_retryable(&self) -> bool {
+        self.inner.cause.is_retryable()
+    }
+
+    /// How long the service asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.refusal().and_then(|refusal| refusal.retry_after)
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
+        match &self.inner.cause {
+            Cause::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+}
+
+impl From<SetupError> for ApiError {
+    fn from(error: SetupError) -> Self {
+        Self { inner: Box::new(Inner { request: None, attempts: 0, cause: error.into() }) }
+    }
+}
+
+/// The whole story in one line, its causes too: `ListSessionClusters w-1: HTTP 403 NoPermission: …, request id …`.
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(request) = &self.inner.request {
+            write!(f, "{}", request.action)?;
+            for id in &request.ids {
+                write!(f, " {}", printable(id, 100))?;
+            }
+            f.write_str(": ")?;
+        }
+        write!(f, "{}", self.inner.cause)?;
+        if let Some(request_id) = self.request_id() {
+            write!(f, ", request id {request_id}")?;
+        }
+        if self.inner.attempts > 1 {
+            write!(f, ", after {} attempts", self.inner.attempts)?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for ApiError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.inner.cause.source()
+    }
+}
+
+impl Cause {
+    pub(super) fn reason(&self) -> FailureReason {
+        match self {
+            // No request can be sent, as over a network that is not there.
+            Self::Setup(_) | Self::Unreachable(_) => FailureReason::Unreachable,
+            Self::Credentials(_) => FailureReason::Unauthenticated,
+            Self::Unsendable(_) => FailureReason::Rejected,
+            Self::Timeout(_) => FailureReason::Timeout,
+            Self::Cut(_) | Self::TooLarge { .. } | Self::Malformed { .. } => FailureReason::Malformed,
+            Self::Refused(refusal) => refusal.reason(),
+        }
+    }
+
+    pub(super) fn is_retryable(&self) -> bool {
+        match self {
+            Self::Timeout(_) | Self::Unreachable(_) | Self::Cut(_) => true,
+            Self::Refused(refusal) => {
+                matches!(refusal.reason(), FailureReason::Throttled | FailureReason::ServerError)
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(refusal) => refusal.retry_after,
+            _ => None,
+        }
+    }
+}
+
+impl Refusal {
+    /// By the code first: the status alone says less, and throttling comes as 400, 429 and 503.
+    pub(super) fn reason(&self) -> FailureReason {
+        const KEY: &[&str] = &[
+            "SignatureDoesNotMatch",
+            "SignatureNonceUsed",
+            "IncompleteSignature",
+            "InvalidAccessKeyId",
+            "InvalidSecurityToken",
+            "InvalidTimeStamp",
+            "MissingSecurityToken",
+            "MissingAccessKeyId",
+        ];
+        const DENIED: &[&str] = &["Forbidden", "NoPermission"];
+        const FAILED: &[&str] = &["ServiceUnavailable", "InternalError"];
+        // Not the resource is missing, but the operation: it says nothing about the resource.
+        const NO_OPERATION: &[&str] = &["InvalidAction", "InvalidApi", "InvalidVersion"];
+
+        let starts = |names: &[&str]| names.iter().any(|name| self.code.starts_with(name));
+        let code = self.code.as_str();
+        match self.status {
+            429 => FailureReason::Throttled,
+            _ if self.asks_to_slow_down || code.starts_with("Throttling") => FailureReason::Throttled,
+            _ if starts(KEY) => FailureReason::Unauthenticated,
+            _ if starts(DENIED) => FailureReason::Denied,
+            500..=599 => FailureReason::ServerError,
+            _ if starts(FAILED) => FailureReason::ServerError,
+            _ if starts(NO_OPERATION) => FailureReason::Rejected,
+            _ if code.contains("NotFound") || code.contains("NotExist") => FailureReason::NotFound,
+            401 => FailureReason::Unauthenticated,
+            403 => FailureReason::Denied,
+            404 => FailureReason::NotFound,
+            _ => FailureReason::Rejected,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HTTP {}", self.status)?;
+        if !self.code.is_empty() {
+            write!(f, " {}", self.code)?;
+        }
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message)?;
+        }
+        if let Some(ahead) = self.clock_ahead_millis.filter(|_| self.code.starts_with("InvalidTimeStamp")) {
+            write!(f, " (the service's clock is {} s ahead of this machine's)", ahead / 1000)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(status: u16, code: &str) -> Refusal {
+        Refusal {
+            status,
+            code: code.into(),
+            message: String::new(),
+            request_id: None,
+            asks_to_slow_down: false,
+            retry_after: None,
+            clock_ahead_millis: None,
+        }
+    }
+
+    #[test]
+    fn codes_and_statuses_have_reasons_and_few_are_worth_a_retry() {
+        use FailureReason as R;
+        for (status, code, reason, retryable) in [
+            (400, "Throttling", R::Throttled, true),
+            (400, "Throttling.User", R::Throttled, true),
+            (503, "Throttling.Api", R::Throttled, true),
+            (429, "", R::Throttled, true),
+            (400, "SignatureDoesNotMatch", R::Unauthenticated, false),
+            (400, "SignatureNonceUsed", R::Unauthenticated, false),
+            (404, "InvalidAccessKeyId.NotFound", R::Unauthenticated, false),
+            (403, "InvalidAccessKeyId.Inactive", R::Unauthenticated, false),
+            (403, "InvalidSecurityToken.Expired", R::Unauthenticated, false),
+            (400, "InvalidTimeStamp.Expired", R::Unauthenticated, false),
+            (400, "MissingSecurityToken", R::Unauthenticated, false),
+            (401, "", R::Unauthenticated, false),
+            (403, "Forbidden.RAM", R::Denied, false),
+            (500, "Forbidden.RAM", R::Denied, false),
+            (400, "NoPermission", R::Denied, false),
+            (403, "", R::Denied, false),
+            (404, "", R::NotFound, false),
+            (400, "SessionCluster.NotFound", R::NotFound, false),
+            (200, "WorkspaceNotExist", R::NotFound, false),
+            (404, "InvalidAction.NotFound", R::Rejected, false),
+            (400, "InvalidParameter", R::Rejected, false),
+            (200, "1010000", R::Rejected, false),
+            (500, "SomethingNotFound", R::ServerError, true),
+            (503, "ServiceUnavailable", R::ServerError, true),
+            (200, "InternalError", R::ServerError, true),
+            (502, "", R::ServerError, true),
+        ] {
+            let cause = Cause::Refused(refusal(status, code));
+            assert_eq!((cause.reason(), cause.is_retryable()), (reason, retryable), "{status} {code}");
+        }
+        let slow = Cause::Refused(Refusal { asks_to_slow_down: true, ..refusal(403, "Forbidden") });
+        assert_eq!(slow.reason(), R::Throttled);
+    }
+
+    #[test]
+    fn an_error_tells_its_story_in_one_line() {
+        let subject = Subject { action: Action::GetSessionCluster, ids: vec!["w-1".into(), "sc\n1".into()] };
+        let refusal = Refusal {
+            message: "Timestamp is expired.".into(),
+            request_id: Some("DD6B".into()),
+            clock_ahead_millis: Some(-901_500),
+            ..refusal(400, "InvalidTimeStamp.Expired")
+        };
+        let error = ApiError::new(subject, 2, Cause::Refused(refusal));
+        assert_eq!(
+            error.to_string(),
+            "GetSessionCluster w-1 sc 1: HTTP 400 InvalidTimeStamp.Expired: Timestamp is expired. (the service's \
+             clock is -901 s ahead of this machine's), request id DD6B, after 2 attempts"
+        );
+        assert_eq!((error.workspace_id(), error.status()), (Some("w-1"), Some(400)));
+    }
+}
