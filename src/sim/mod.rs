@@ -1,0 +1,5 @@
+//! x
+pub mod clock;
+mod errors;
+pub mod signature;
+pub mod world;
