@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use http::HeaderMap;
 use http::request::Parts;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use sha2::{Digest, Sha256};
 
 use super::errors::ApiError;
@@ -116,7 +116,11 @@ impl Checker {
 
     fn key(&self, id: &str, headers: &HeaderMap) -> Result<&AccessKey, ApiError> {
         let Some(key) = self.keys.get(id) else {
-            return Err(ApiError::new(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found."));
+            return Err(ApiError::new(
+                404,
+                "InvalidAccessKeyId.NotFound",
+                "Specified access key is not found.",
+            ));
         };
         let token = text(headers, "x-acs-security-token").filter(|t| !t.is_empty());
         match (&key.security_token, token) {
@@ -140,7 +144,11 @@ impl Checker {
     fn use_nonce(&self, nonce: &str) -> Result<(), ApiError> {
         let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
         if !nonces.seen.insert(nonce.to_owned()) {
-            return Err(ApiError::new(400, "SignatureNonceUsed", "Specified signature nonce was used already."));
+            return Err(ApiError::new(
+                400,
+                "SignatureNonceUsed",
+                "Specified signature nonce was used already.",
+            ));
         }
         nonces.order.push_back(nonce.to_owned());
         if nonces.order.len() > NONCES_MAX
@@ -166,7 +174,8 @@ impl<'a> Authorization<'a> {
             ApiError::new(400, "IncompleteSignature", message)
         };
         let value = text(headers, "authorization").ok_or_else(incomplete)?;
-        let fields = value.strip_prefix(ALGORITHM).and_then(|v| v.strip_prefix(' ')).ok_or_else(incomplete)?;
+        let fields =
+            value.strip_prefix(ALGORITHM).and_then(|v| v.strip_prefix(' ')).ok_or_else(incomplete)?;
         let fields: BTreeMap<&str, &str> = fields.split(',').filter_map(|f| f.split_once('=')).collect();
         let field = |name| fields.get(name).copied().filter(|v| !v.is_empty()).ok_or_else(incomplete);
         Ok(Self {
@@ -210,8 +219,12 @@ fn canonical_request(parts: &Parts, signed: &[&str], payload: &str) -> String {
     let mut signed = signed.to_vec();
     signed.sort_unstable();
     let header = |name: &&str| {
-        let values: Vec<&str> =
-            parts.headers.get_all(*name).iter().filter_map(|v| std::str::from_utf8(v.as_bytes()).ok()).collect();
+        let values: Vec<&str> = parts
+            .headers
+            .get_all(*name)
+            .iter()
+            .filter_map(|v| std::str::from_utf8(v.as_bytes()).ok())
+            .collect();
         format!("{name}:{}\n", values.join(",").trim())
     };
     [
@@ -231,23 +244,20 @@ fn canonical_path(path: &str) -> String {
 }
 
 fn canonical_query(query: &str) -> String {
-    let decode = |s: &str| encode(&percent_decode_str(&s.replace('+', " ")).collect::<Vec<u8>>());
-    let mut pairs: Vec<String> = query
+    let decode = |s: &str| percent_decode_str(&s.replace('+', " ")).collect::<Vec<u8>>();
+    let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = query
         .split('&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(name, value)| format!("{}={}", decode(name), decode(value)))
+        .map(|(name, value)| (decode(name), decode(value)))
         .collect();
     pairs.sort_unstable();
-    pairs.join("&")
+    let pairs = pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+    pairs.collect::<Vec<_>>().join("&")
 }
 
 fn encode(bytes: &[u8]) -> String {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => utf8_percent_encode(text, ENCODED).to_string(),
-        // Bytes that are no text cannot be signed by any client here; they match nothing.
-        Err(_) => percent_encoding::percent_encode(bytes, NON_ALPHANUMERIC).to_string(),
-    }
+    percent_encode(bytes, ENCODED).to_string()
 }
 
 fn signature(secret: &str, canonical: &str) -> String {

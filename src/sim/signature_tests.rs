@@ -43,8 +43,7 @@ fn text_of(value: &Value) -> String {
 }
 
 fn vectors() -> Vec<Vector> {
-    let file: Value =
-        serde_json::from_str(include_str!("../../tests/data/signature-vectors.json")).unwrap();
+    let file: Value = serde_json::from_str(include_str!("../../tests/data/signature-vectors.json")).unwrap();
     file["vectors"].as_array().unwrap().iter().cloned().map(Vector).collect()
 }
 
@@ -58,9 +57,17 @@ fn every_stage_of_every_vector_comes_out() {
         assert_eq!(claim.key_id, vector.text("access_key_id"), "{name}");
         let payload = hex::encode(Sha256::digest(vector.body()));
         let canonical = canonical_request(&parts, &claim.signed, &payload);
-        assert_eq!(canonical_query(parts.uri.query().unwrap()), vector.text("canonical_query_string"), "{name}");
+        assert_eq!(
+            canonical_query(parts.uri.query().unwrap()),
+            vector.text("canonical_query_string"),
+            "{name}"
+        );
         assert_eq!(canonical, vector.text("canonical_request"), "{name}");
-        assert_eq!(signature(vector.text("access_key_secret"), &canonical), vector.text("signature"), "{name}");
+        assert_eq!(
+            signature(vector.text("access_key_secret"), &canonical),
+            vector.text("signature"),
+            "{name}"
+        );
     }
 }
 
@@ -100,7 +107,8 @@ fn signed(change: impl FnOnce(&mut HeaderMap), secret: &str, id: &str, body: &[u
     let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
     names.sort_unstable();
     let signature = signature(secret, &canonical_request(&parts, &names, &payload));
-    let value = format!("{ALGORITHM} Credential={id},SignedHeaders={},Signature={signature}", names.join(";"));
+    let value =
+        format!("{ALGORITHM} Credential={id},SignedHeaders={},Signature={signature}", names.join(";"));
     parts.headers.insert("authorization", value.parse().unwrap());
     parts
 }
@@ -133,7 +141,9 @@ fn a_changed_byte_anywhere_is_refused() {
         assert_eq!(uri(changed), "SignatureDoesNotMatch", "{changed}");
     }
     assert_eq!(code(&good(), b"{ }", NOW), "SignatureDoesNotMatch");
-    for (name, value) in [("x-acs-action", "StopSessionCluster"), ("host", "127.0.0.1:2"), ("x-acs-extra", "1")] {
+    for (name, value) in
+        [("x-acs-action", "StopSessionCluster"), ("host", "127.0.0.1:2"), ("x-acs-extra", "1")]
+    {
         let mut parts = good();
         parts.headers.insert(name, value.parse().unwrap());
         assert_eq!(code(&parts, b"{}", NOW), "SignatureDoesNotMatch", "{name}");
@@ -144,7 +154,9 @@ fn a_changed_byte_anywhere_is_refused() {
 
 #[test]
 fn the_header_set_is_required() {
-    for name in ["x-acs-action", "x-acs-version", "x-acs-date", "x-acs-signature-nonce", "x-acs-content-sha256"] {
+    for name in
+        ["x-acs-action", "x-acs-version", "x-acs-date", "x-acs-signature-nonce", "x-acs-content-sha256"]
+    {
         let parts = signed(|h| drop(h.remove(name)), "sim-access-key-secret", ID, b"{}");
         assert_ne!(code(&parts, b"{}", NOW), "", "{name}");
     }

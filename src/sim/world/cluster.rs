@@ -99,7 +99,11 @@ impl Schedule {
 enum Life {
     Scheduled(Schedule),
     /// An order: `through` until `until`, then `then`.
-    Ordered { through: Phase, until: UnixMillis, then: Phase },
+    Ordered {
+        through: Phase,
+        until: UnixMillis,
+        then: Phase,
+    },
 }
 
 /// One item of `applicationConfigs`.
@@ -223,8 +227,16 @@ fn spec(seed: u64, number: u64, kind: &'static str, queues: &[String]) -> Cluste
         "esr-4.0.0 (Spark 3.5.2, Scala 2.12)",
         "esr-3.3.1 (Spark 3.4.2, Scala 2.12)",
     ];
-    const NAMES: [&str; 8] =
-        ["adhoc_query", "bi-dashboard", "notebook_ds", "thrift-tableau", "etl_debug", "探索分析", "ml_lab", "reports"];
+    const NAMES: [&str; 8] = [
+        "adhoc_query",
+        "bi-dashboard",
+        "notebook_ds",
+        "thrift-tableau",
+        "etl_debug",
+        "探索分析",
+        "ml_lab",
+        "reports",
+    ];
     let random = |salt| draw(seed, salt, 0);
     let name = NAMES.get(usize::try_from(number).unwrap_or(usize::MAX));
     let release = *pick(random(6), &RELEASES);

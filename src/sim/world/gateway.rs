@@ -295,8 +295,7 @@ mod tests {
             assert!(gateway.births.created(listed.start - 1) < oldest);
             for order in [HistoryOrder::NewestFirst, HistoryOrder::OldestFirst, HistoryOrder::Shuffled] {
                 let places = 0..listed.end - listed.start;
-                let seen: BTreeSet<u64> =
-                    places.map(|p| gateway.at_position(order, &listed, p)).collect();
+                let seen: BTreeSet<u64> = places.map(|p| gateway.at_position(order, &listed, p)).collect();
                 assert!(seen.into_iter().eq(listed.clone()), "{order:?}");
             }
         }

@@ -11,7 +11,7 @@ mod workspace;
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-pub(crate) use cluster::{AppConfig, AutoStop, Cluster, ClusterSpec, Phase};
+pub(crate) use cluster::{AppConfig, AutoStop, Cluster, ClusterSpec};
 pub use cluster::{ClusterState, KINDS};
 pub use config::{FigureGrowth, HistoryOrder, RunningEnd, WorldConfig};
 pub(crate) use gateway::Gateway;

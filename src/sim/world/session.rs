@@ -202,7 +202,8 @@ fn later(time: UnixMillis, by: u64) -> UnixMillis {
 }
 
 fn scale(usage: Usage, by: i64, of: i64) -> Usage {
-    let scaled = |figure: i64| i64::try_from(i128::from(figure) * i128::from(by) / i128::from(of)).unwrap_or(i64::MAX);
+    let scaled =
+        |figure: i64| i64::try_from(i128::from(figure) * i128::from(by) / i128::from(of)).unwrap_or(i64::MAX);
     Usage {
         nano_cu_hours: scaled(usage.nano_cu_hours),
         vcore_seconds: scaled(usage.vcore_seconds),
