@@ -105,7 +105,7 @@ pub struct SimFlags {
     #[arg(long = "sim.speed", value_name = "FACTOR", default_value = "60", value_parser = speed)]
     pub speed: f64,
     /// Sessions in the history of each Livy gateway at the start; up to 1000000.
-    #[arg(long = "sim.history", value_name = "SESSIONS", default_value_t = 200, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    #[arg(long = "sim.history", value_name = "SESSIONS", default_value_t = 500, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     pub history: u32,
     /// Workspaces; 1 to 1000.
     #[arg(long = "sim.workspaces", value_name = "COUNT", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1_000))]
@@ -114,11 +114,11 @@ pub struct SimFlags {
     #[arg(long = "sim.gateways", value_name = "COUNT", default_value_t = 2, value_parser = clap::value_parser!(u32).range(..=1_000))]
     pub gateways: u32,
     /// Session clusters in each workspace; up to 100000.
-    #[arg(long = "sim.session-clusters", value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u32).range(..=100_000))]
+    #[arg(long = "sim.session-clusters", value_name = "COUNT", default_value_t = 6, value_parser = clap::value_parser!(u32).range(..=100_000))]
     pub session_clusters: u32,
     /// Livy sessions that are born in each gateway, in a simulated hour.
-    #[arg(long = "sim.births-per-hour", value_name = "SESSIONS", default_value = "12", value_parser = rate)]
-    pub births_per_hour: f64,
+    #[arg(long = "sim.births-per-hour", value_name = "SESSIONS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=3_600_000))]
+    pub births_per_hour: u32,
     /// Requests that are answered in a second, the others throttled; 0: all are answered.
     #[arg(long = "sim.requests-per-second", value_name = "REQUESTS", default_value = "0", value_parser = rate)]
     pub requests_per_second: f64,

@@ -20,5 +20,8 @@ pub mod metrics;
 
 pub mod server;
 
+pub mod app;
 pub mod cli;
 pub mod logging;
+
+pub mod sim;

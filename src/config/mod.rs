@@ -9,6 +9,7 @@ mod reader;
 mod schema;
 mod sections;
 mod sources;
+mod summary;
 mod types;
 mod units;
 mod yaml;

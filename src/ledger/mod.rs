@@ -50,6 +50,7 @@ pub struct Options {
 /// A handle on the open ledger; clones share one writer thread, which ends and closes the file with the last of them.
 #[derive(Clone)]
 pub struct Ledger {
+    path: PathBuf,
     writer: Arc<Writer>,
     snapshot: watch::Receiver<Arc<LedgerSnapshot>>,
 }
@@ -64,7 +65,7 @@ impl Ledger {
         let (store, lock) = open::open(options)?;
         let (publish, snapshot) = watch::channel(store.snapshot());
         let writer = Writer::start(store, lock, publish, observer)?;
-        Ok(Self { writer: Arc::new(writer), snapshot })
+        Ok(Self { path: options.path.clone(), writer: Arc::new(writer), snapshot })
     }
 
     /// The totals as last committed.
@@ -75,6 +76,12 @@ impl Ledger {
     /// A receiver that is told of every commit that changed a total.
     pub fn subscribe(&self) -> watch::Receiver<Arc<LedgerSnapshot>> {
         self.snapshot.clone()
+    }
+
+    /// Size of the file and its log, in bytes; 0 for what cannot be looked at.
+    pub fn size_bytes(&self) -> u64 {
+        let size = |path| std::fs::metadata(path).map_or(0, |found| found.len());
+        size(self.path.clone()) + size(open::beside(&self.path, "-wal"))
     }
 
     /// Notes the moment from which an account's region is watched, and returns it: the first call's `now`, for good.

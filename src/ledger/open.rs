@@ -115,7 +115,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// `ledger.db` → `ledger.db-wal`, the way SQLite names what belongs to a file.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

@@ -11,7 +11,7 @@ mod list;
 mod poll;
 mod sweep;
 
-pub use context::{Context, Scope};
+pub use context::{Claims, Context, Scope};
 pub use failure::SweepError;
 pub use first_pass::FirstPass;
 

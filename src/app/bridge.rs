@@ -1,0 +1,29 @@
+//! What the rooms tell of themselves, handed to the exporter's own metrics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::api::RequestObserver;
+use crate::ledger::CommitObserver;
+use crate::metrics::OwnMetrics;
+use crate::model::{Action, Outcome};
+
+/// Hands on to the metrics; the rooms that use it do not know them.
+#[derive(Clone, Debug)]
+pub(super) struct Bridge(pub(super) Arc<OwnMetrics>);
+
+impl RequestObserver for Bridge {
+    fn on_attempt(&self, action: Action, outcome: Outcome, took: Duration) {
+        self.0.request(action, outcome, took);
+    }
+
+    fn on_malformed(&self, name: &'static str) {
+        self.0.malformed_field(name);
+    }
+}
+
+impl CommitObserver for Bridge {
+    fn on_commit(&self, took: Duration, ok: bool) {
+        self.0.commit(took, ok);
+    }
+}

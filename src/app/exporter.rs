@@ -1,0 +1,166 @@
+//! The exporter, running.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::AppError;
+use super::bridge::Bridge;
+use super::content::{Content, Page};
+use super::publish::Publisher;
+use crate::api::credentials::provider_for;
+use crate::api::wire::malformed_names;
+use crate::api::{Client, ClientOptions};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ledger::{Ledger, Options};
+use crate::metrics::{Exposition, OwnMetrics};
+use crate::model::ScopeId;
+use crate::scheduler::{Claims, Context, FirstPass, Scheduler, Scope};
+use crate::server::{self, Readiness, Server};
+
+/// A running exporter.
+pub struct Exporter {
+    address: SocketAddr,
+    readiness: Readiness,
+    scheduler: Scheduler,
+    ledger: Ledger,
+    /// Ends the server and the rendering.
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Exporter {
+    /// Opens the ledger, listens, and begins to poll. `environment` is where keys of the default chain are looked up.
+    ///
+    /// # Errors
+    /// Where one of these cannot be done; nothing runs then.
+    pub async fn start(config: Config, environment: Vec<(String, String)>) -> Result<Self, AppError> {
+        let own = Arc::new(OwnMetrics::new(malformed_names())?);
+        let clock = Clock::System;
+        let scopes = scopes(&config, &own, &clock, environment)?;
+        let options = Options { path: config.ledger.path.clone(), baseline: config.ledger.baseline };
+        let ledger = Ledger::open(&options, Arc::new(Bridge(Arc::clone(&own))))?;
+        let scope_ids = scopes.iter().map(|scope| scope.id.clone()).collect();
+        let exposition = Arc::new(Exposition::new(config.exposition, scope_ids));
+        let page = Arc::new(ArcSwap::from_pointee(Page::default()));
+        let publisher = Publisher {
+            exposition: Arc::clone(&exposition),
+            ledger: ledger.clone(),
+            page: Arc::clone(&page),
+            clock: clock.clone(),
+        };
+        publisher.publish().await;
+
+        let listener = server::bind(&config.web.listen_address, "--web.listen-address").await?;
+        let address = listener
+            .local_addr()
+            .map_err(|source| AppError::System { doing: "reading the address listened on", source })?;
+        let readiness = Readiness::default();
+        let content = Content {
+            page,
+            exposition: Arc::clone(&exposition),
+            own: Arc::clone(&own),
+            readiness: readiness.clone(),
+            clock: clock.clone(),
+        };
+        let server = Server {
+            content: Arc::new(content),
+            readiness: readiness.clone(),
+            telemetry_path: config.web.telemetry_path.clone(),
+            max_connections: config.web.max_connections,
+        };
+        let stop = CancellationToken::new();
+        let first_pass = FirstPass::default();
+        let context = Context {
+            collectors: config.collectors,
+            pages_max: config.api.pages_max,
+            max_in_flight: config.api.max_in_flight,
+            ledger: ledger.clone(),
+            exposition,
+            own,
+            clock,
+            first_pass: first_pass.clone(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            claims: Claims::default(),
+        };
+        let scheduler = Scheduler::start(context, scopes);
+        let tasks = vec![
+            tokio::spawn(server.run(listener, stop.clone())),
+            tokio::spawn(publisher.run(stop.clone())),
+            tokio::spawn(follow(first_pass, readiness.clone())),
+        ];
+        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+        Ok(Self { address, readiness, scheduler, ledger, stop, tasks })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Drains: not ready any more, polls end where they are, answers under way end, the ledger is closed.
+    pub async fn stop(self) {
+        self.readiness.drain();
+        self.scheduler.stop().await;
+        self.stop.cancel();
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task ended badly");
+            }
+        }
+        // The last handle: waits for the writer, which is done within one transaction.
+        drop(self.ledger);
+        tracing::info!("ended");
+    }
+}
+
+/// A client for each account in each region.
+fn scopes(
+    config: &Config,
+    own: &Arc<OwnMetrics>,
+    clock: &Clock,
+    environment: Vec<(String, String)>,
+) -> Result<Vec<Scope>, AppError> {
+    let environment: Arc<std::collections::BTreeMap<String, String>> =
+        Arc::new(environment.into_iter().collect());
+    let mut scopes = Vec::new();
+    for account in &config.accounts {
+        let variables = Arc::clone(&environment);
+        let look_up = move |name: &str| variables.get(name).cloned();
+        let credentials = provider_for(&account.credentials, look_up);
+        for region in &account.regions {
+            let id = ScopeId { account: account.name.clone(), region: region.clone() };
+            let client = Client::new(ClientOptions {
+                region,
+                network: account.network,
+                endpoint: account.endpoint.as_ref(),
+                limits: &config.api,
+                credentials: Arc::clone(&credentials),
+                clock: clock.clone(),
+                observer: Arc::new(Bridge(Arc::clone(own))),
+            });
+            let client = client.map_err(|source| AppError::Client { scope: id.clone(), source })?;
+            scopes.push(Scope { id, client, workspaces: account.workspaces.clone() });
+        }
+    }
+    Ok(scopes)
+}
+
+/// Keeps the readiness up with the first pass, until it is over.
+async fn follow(first_pass: FirstPass, readiness: Readiness) {
+    let mut waiting = first_pass.subscribe();
+    drop(first_pass);
+    loop {
+        let count = *waiting.borrow_and_update();
+        readiness.waiting(count);
+        if count == 0 || waiting.changed().await.is_err() {
+            return;
+        }
+    }
+}

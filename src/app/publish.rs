@@ -1,0 +1,73 @@
+//! Renders the page when something has changed, or when time alone changes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+
+use super::content::Page;
+use crate::clock::Clock;
+use crate::ledger::Ledger;
+use crate::metrics::Exposition;
+
+/// The least time between two renderings: a sweep changes something with every page it reads.
+const GAP: Duration = Duration::from_millis(100);
+
+/// What the rendering needs.
+pub(super) struct Publisher {
+    pub(super) exposition: Arc<Exposition>,
+    pub(super) ledger: Ledger,
+    pub(super) page: Arc<ArcSwap<Page>>,
+    pub(super) clock: Clock,
+}
+
+impl Publisher {
+    /// Renders once. Returns how long the page holds if nothing changes.
+    pub(super) async fn publish(&self) -> Option<Duration> {
+        let totals = self.ledger.snapshot();
+        let ledger_sessions = totals.sessions;
+        self.exposition.update_quietly(|board| board.set_ledger(totals));
+        let now = self.clock.now();
+        let rendered = self.exposition.render(now);
+        self.page.store(Arc::new(Page {
+            bytes: rendered.page.into(),
+            rendered: now,
+            ledger_bytes: self.ledger.size_bytes(),
+            ledger_sessions,
+        }));
+        if !rendered.released.is_empty()
+            && let Err(error) = self.ledger.release(rendered.released).await
+        {
+            tracing::warn!(%error, "series stay at zero until the ledger takes their release");
+            return Some(GAP);
+        }
+        let wait = rendered.next_change?.saturating_sub(now);
+        Some(Duration::from_millis(u64::try_from(wait).unwrap_or(0)))
+    }
+
+    /// Renders until `stop`.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        let mut totals = self.ledger.subscribe();
+        loop {
+            totals.mark_unchanged();
+            let holds = self.publish().await;
+            let passed = async {
+                match holds {
+                    Some(holds) => tokio::time::sleep(holds).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.exposition.changed() => {}
+                changed = totals.changed() => if changed.is_err() { break },
+                () = passed => {}
+                () = stop.cancelled() => break,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(GAP) => {}
+                () = stop.cancelled() => break,
+            }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What the settings come to, in a few lines for people. Invariant: no secret, and no AccessKey id, is among them.
+
+use std::fmt::Write;
+
+use humantime::format_duration;
+
+use super::{Config, Credentials};
+
+impl Config {
+    /// What `check-config` prints.
+    pub fn summary(&self) -> String {
+        let mut text = String::from("the configuration is valid\n");
+        for account in &self.accounts {
+            let credentials = match account.credentials {
+                Credentials::Default => "default",
+                Credentials::Static(_) => "static",
+                Credentials::Sts(..) => "sts",
+            };
+            let regions = account.regions.join(", ");
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "account {}: {credentials} credentials, regions {regions}", account.name);
+        }
+        let collectors = &self.collectors;
+        let polled = [
+            ("workspaces", Some(collectors.workspaces)),
+            ("session clusters", collectors.session_clusters),
+            ("Livy gateways", collectors.livy_gateways),
+            ("Livy sessions", collectors.livy_sessions.map(|sessions| sessions.collector)),
+        ];
+        for (name, collector) in polled {
+            let _ = match collector {
+                Some(collector) => writeln!(text, "{name}: every {}", format_duration(collector.interval)),
+                None => writeln!(text, "{name}: off"),
+            };
+        }
+        let _ = writeln!(text, "ledger: {}", self.ledger.path.display());
+        let _ = write!(text, "metrics: {}{}", self.web.listen_address, self.web.telemetry_path);
+        text
+    }
+}
