@@ -67,7 +67,8 @@ pub struct HistoryPass {
     first_total: Option<u64>,
     latest_total: Option<u64>,
     moved: bool,
-    is_catching_up: bool,
+    /// How far the head was read again; 0 before [`HistoryPass::catch_up`].
+    caught_up_to: u32,
     rows: u64,
     malformed: u64,
     fresh: u64,
@@ -89,7 +90,7 @@ impl HistoryPass {
             first_total: None,
             latest_total: None,
             moved: false,
-            is_catching_up: false,
+            caught_up_to: 0,
             rows: 0,
             malformed: 0,
             fresh: 0,
@@ -126,10 +127,11 @@ impl HistoryPass {
         self.moved |= page.total_count != self.first_total;
         self.latest_total = page.total_count;
         let fresh = self.tally(&page);
-        if self.is_catching_up {
+        if self.caught_up_to > 0 {
             // Births at the head push rows on: read on until a page tells nothing new.
-            if fresh > 0 && page.number < self.last_page {
-                self.queue.push_back(page.number + 1);
+            if fresh > 0 && page.number == self.caught_up_to && page.number < self.last_page {
+                self.caught_up_to += 1;
+                self.queue.push_back(self.caught_up_to);
             }
         } else {
             self.rows += row_count;
@@ -154,10 +156,10 @@ impl HistoryPass {
 
     /// Has the ends of the list read again; false where that was done already.
     pub fn catch_up(&mut self) -> bool {
-        if self.is_catching_up {
+        if self.caught_up_to > 0 {
             return false;
         }
-        self.is_catching_up = true;
+        self.caught_up_to = 1;
         self.queue.push_back(1);
         if self.last_page > 1 {
             self.queue.push_back(self.last_page);
@@ -220,3 +222,7 @@ impl HistoryPass {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "history_tests.rs"]
+mod tests;
