@@ -68,6 +68,14 @@ fn workspaces_and_gateways_are_read() {
 }
 
 #[test]
+fn the_head_is_read_at_the_top_alone() {
+    let text = r#"{"Code":"1000000","data":{"code":"5","nextToken":"x","livyComputes":[]},"RequestId":"r"}"#;
+    let body: Body<LivyCompute> = parse(text, &["data", "livyComputes"]).unwrap();
+    assert_eq!((body.head.code.as_deref(), body.head.request_id.as_deref()), (Some("1000000"), Some("r")));
+    assert_eq!(body.head.next_token, None);
+}
+
+#[test]
 fn bad_rows_and_fields_are_dropped_and_named_and_the_rest_stays() {
     let text = r#"{"totalCount":[],"sessions":[5, null, "x", [], ["livy-9"], {}, {"sessionId":""}, {"sessionId":null},
         {"sessionId":"null"}, {"sessionId":{}}, {"sessionId":"a","cuHours":-1,"vcoreSeconds":"x","state":[],"mbSeconds":1e999},
