@@ -15,7 +15,7 @@ use super::credentials::{AccessCredentials, CredentialsError};
 use super::error::{ApiError, Cause, Subject};
 use super::sign;
 use super::wire::{Body, Row};
-use crate::model::{FailureReason, Outcome};
+use crate::model::Outcome;
 
 /// `x-acs-version`
 const API_VERSION: &str = "2023-08-08";
@@ -83,9 +83,6 @@ impl Shared {
         let outcome =
             result.as_ref().map_or_else(|cause| Outcome::Failure(cause.reason()), |_| Outcome::Success);
         self.observer.on_attempt(call.subject.action, outcome, started.elapsed());
-        if outcome == Outcome::Failure(FailureReason::Throttled) {
-            self.observer.on_throttled(call.subject.action);
-        }
         result
     }
 

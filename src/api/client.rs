@@ -22,9 +22,6 @@ pub trait RequestObserver: Send + Sync {
     /// An attempt ended after this long, without the wait for its turn.
     fn on_attempt(&self, _action: Action, _outcome: Outcome, _duration: Duration) {}
 
-    /// The attempt that just ended was throttled.
-    fn on_throttled(&self, _action: Action) {}
-
     /// A field or a row of an answer was dropped; the name is one of
     /// [`malformed_names`](super::wire::malformed_names).
     fn on_malformed(&self, _name: &'static str) {}

@@ -44,7 +44,7 @@ impl History {
         let ids: Vec<u32> = self.rows.iter().skip(from).take(self.page_size).copied().collect();
         let fresh: Vec<bool> = ids.iter().map(|id| self.seen.insert(*id)).collect();
         let sessions: Vec<SessionObservation> = ids.iter().map(|id| session(*id)).collect();
-        let total = u64::try_from(self.rows.len() as i64 + self.declared).unwrap_or(0);
+        let total = (self.rows.len() as u64).checked_add_signed(self.declared).unwrap();
         pass.take(HistoryPage {
             number,
             row_count: sessions.len(),
@@ -242,7 +242,7 @@ proptest! {
                 reads += 1;
                 prop_assert!(reads <= 400, "the pass does not end");
                 let (rows, total_count, freshness) = pages[reads as usize % pages.len()];
-                let sessions: Vec<_> = (0..rows as u32).map(session).collect();
+                let sessions: Vec<_> = (0..u32::try_from(rows).unwrap()).map(session).collect();
                 let fresh: Vec<bool> = (0..rows).map(|row| freshness >> row & 1 == 1).collect();
                 let page = HistoryPage { number, row_count: rows, total_count, sessions: &sessions, fresh: &fresh };
                 if pass.take(page).is_err() {

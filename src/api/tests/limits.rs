@@ -26,7 +26,6 @@ async fn what_can_heal_is_retried_and_every_attempt_is_observed() {
     assert!(started.elapsed() >= Duration::from_millis(200 + 400 + 800 + 1600));
     let outcomes = notes.outcomes.lock().unwrap().clone();
     assert_eq!(outcomes, ["server_error", "unreachable", "malformed", "throttled", "success"]);
-    assert_eq!(*notes.throttled.lock().unwrap(), 1);
 }
 
 #[tokio::test]

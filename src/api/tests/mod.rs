@@ -40,17 +40,12 @@ fn limits() -> Api {
 #[derive(Default)]
 struct Notes {
     outcomes: Mutex<Vec<&'static str>>,
-    throttled: Mutex<usize>,
     malformed: Mutex<Vec<&'static str>>,
 }
 
 impl RequestObserver for Notes {
     fn on_attempt(&self, _: Action, outcome: Outcome, _: Duration) {
         self.outcomes.lock().unwrap().push(outcome.as_str());
-    }
-
-    fn on_throttled(&self, _: Action) {
-        *self.throttled.lock().unwrap() += 1;
     }
 
     fn on_malformed(&self, name: &'static str) {

@@ -1,0 +1,24 @@
+# The two commands of the README, and what they are made of.
+
+CARGO ?= cargo
+
+.PHONY: demo test tools lint unit
+
+# Builds, then runs the simulator and an exporter that watches it. Flags: make demo ARGS="--web.listen-address=:9000"
+demo:
+	$(CARGO) run --release --locked -- demo $(ARGS)
+
+# Installs what the tests need, checks format, lints and documentation, and runs all tests.
+test: tools lint unit
+
+tools:
+	scripts/test-tools.sh
+	scripts/sdk-venv.sh
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+unit:
+	$(CARGO) test --locked
