@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 requirements=tests/sdk/requirements.txt
-venv=${CARGO_TARGET_DIR:-target}/sdk-venv
+venv=target/sdk-venv
 stamp=$venv/requirements.sha256
 wanted=$(sha256sum <"$requirements")
 if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then

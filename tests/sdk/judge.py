@@ -30,6 +30,11 @@ def check(name, got, expected):
     print(f"ok {name}", flush=True)
 
 
+def demand(condition, what):
+    if not condition:
+        sys.exit(f"FAILED {what}")
+
+
 def control(method, path, body=None):
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"http://{ENDPOINT}/sim/v1/{path}", data=data, method=method)
@@ -90,7 +95,7 @@ def by_token(call, rows_of, **filters):
             sizes.append(len(page))
             rows += page
             total = body.total_count
-            assert body.max_results == (size or 20) and body.request_id, body
+            demand(body.max_results == (size or 20) and body.request_id, f"the page says its size and id: {body}")
             token = body.next_token
             if not token:
                 break
@@ -246,19 +251,19 @@ def judge_sessions(sdk, sizes):
             sums = defaultdict(lambda: {"nanoCuHours": 0, "vcoreSeconds": 0, "mbSeconds": 0, "created": 0})
             ended = defaultdict(Counter)
             for row in rows:
-                assert row.compute_id == compute_id and row.info and row.web_ui, row
-                assert isinstance(row.create_time, int) and "proxyUser" in json.loads(row.spark_conf), row
+                demand(row.compute_id == compute_id and row.info and row.web_ui, f"the texts of {row}")
+                demand(isinstance(row.create_time, int) and "proxyUser" in json.loads(row.spark_conf), f"the types of {row}")
                 # The shortest text of a double is what came on the wire: no digit is lost.
                 nano = Decimal(repr(row.cu_hours)) * 10**9
-                assert nano == int(nano), row.cu_hours
+                demand(nano == int(nano), f"nine decimals: {row.cu_hours!r}")
                 queue = sums[row.queue]
                 queue["nanoCuHours"] += int(nano)
                 queue["vcoreSeconds"] += row.vcore_seconds
                 queue["mbSeconds"] += row.mb_seconds
                 queue["created"] += 1
                 over = row.state in ("terminated", "error")
-                assert over or row.state in ("starting", "running", "terminating"), row.state
-                assert missing(row, () if over else ("end_time",)) == [], row
+                demand(over or row.state in ("starting", "running", "terminating"), f"a known state: {row.state}")
+                demand(not missing(row, () if over else ("end_time",)), f"every field: {row}")
                 if over:
                     ended[row.queue][row.state] += 1
             expected = {q: {k: v for k, v in t.items() if k != "ended"} for q, t in gateway["queues"].items()}
