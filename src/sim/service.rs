@@ -97,7 +97,11 @@ impl Service {
             return Ok(respond(reply, "", &[]));
         }
         let mut in_flight = self.recorder.begin();
-        tokio::time::sleep(Duration::from_millis(self.latency_ms.load(Ordering::Relaxed))).await;
+        // Even a sleep of nothing waits for the next tick of the timer.
+        let latency_ms = self.latency_ms.load(Ordering::Relaxed);
+        if latency_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(latency_ms)).await;
+        }
         let request_id = self.request_id();
         let route = match route(&parts.method, parts.uri.path()) {
             Ok(route) => route,
