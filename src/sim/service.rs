@@ -1,5 +1,6 @@
 //! One request from the wire to its answer: faults, signature, rate limit, answer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -96,7 +97,11 @@ impl Service {
             return Ok(respond(reply, "", &[]));
         }
         let mut in_flight = self.recorder.begin();
-        tokio::time::sleep(Duration::from_millis(self.latency_ms.load(Ordering::Relaxed))).await;
+        // Even a sleep of nothing waits for the next tick of the timer.
+        let latency_ms = self.latency_ms.load(Ordering::Relaxed);
+        if latency_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(latency_ms)).await;
+        }
         let request_id = self.request_id();
         let route = match route(&parts.method, parts.uri.path()) {
             Ok(route) => route,
@@ -107,7 +112,7 @@ impl Service {
         };
         in_flight.operation = Some(route.operation);
         let query = parameters(parts.uri.query());
-        let later_page = query.contains_key("nextToken") || query.get("pageNum").is_some_and(|n| n != "1");
+        let later_page = asked_token(&query).is_some() || query.get("pageNum").is_some_and(|n| n != "1");
         let (faults, hold) = self.faults.take(&route, later_page);
         if faults.contains(&Fault::Hang) {
             hold.cancelled().await;
@@ -143,7 +148,7 @@ impl Service {
         if !faults.is_empty()
             && let Ok(mut value) = serde_json::from_slice::<Value>(&body)
         {
-            let token = call.query.get("nextToken").map(String::as_str);
+            let token = asked_token(call.query);
             for fault in faults {
                 mangle::apply(fault, call.route.operation, token, &mut value);
             }
@@ -184,6 +189,11 @@ impl Service {
         let hex = format!("{high:016X}{low:016X}");
         [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
     }
+}
+
+/// The token of the page asked for; none on the first.
+fn asked_token(query: &BTreeMap<String, String>) -> Option<&str> {
+    query.get("nextToken").map(String::as_str).filter(|token| !token.is_empty())
 }
 
 /// The answer that a fault puts in the place of the right one.

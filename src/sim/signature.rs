@@ -287,5 +287,4 @@ fn mismatch(message: &str) -> ApiError {
 }
 
 #[cfg(test)]
-#[path = "signature_tests.rs"]
 mod tests;

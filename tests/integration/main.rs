@@ -1,3 +1,7 @@
 //! Integration tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic, in its helpers too")]
 
 mod bad_config;
+mod sdk;
+mod simulator;
+mod simulator_faults;

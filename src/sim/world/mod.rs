@@ -9,7 +9,7 @@ mod session;
 mod workspace;
 
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use cluster::{AppConfig, AutoStop, Cluster, ClusterSpec};
 pub use cluster::{ClusterState, KINDS};
@@ -29,7 +29,8 @@ use crate::clock::{UnixMillis, millis};
 pub struct World {
     config: WorldConfig,
     clock: VirtualClock,
-    workspaces: RwLock<Vec<Workspace>>,
+    /// A view shares them; a change copies them where a view is at work, so that neither waits for the other.
+    workspaces: Mutex<Arc<Vec<Workspace>>>,
 }
 
 /// A session cluster at one moment.
@@ -79,7 +80,7 @@ impl World {
             .map(|number| Workspace::new(&config, number, config.start, config.history))
             .collect();
         let clock = VirtualClock::new(config.start, config.speed);
-        Self { clock, workspaces: RwLock::new(workspaces), config }
+        Self { clock, workspaces: Mutex::new(Arc::new(workspaces)), config }
     }
 
     /// What the world was made from.
@@ -94,7 +95,7 @@ impl World {
 
     /// The world at this moment.
     pub(crate) fn view(&self) -> View<'_> {
-        let workspaces = self.workspaces.read().unwrap_or_else(PoisonError::into_inner);
+        let workspaces = Arc::clone(&self.lock());
         View { config: &self.config, now: self.clock.now(), workspaces }
     }
 
@@ -130,60 +131,53 @@ impl World {
 
     /// Adds a workspace at the present virtual time, its gateways with an empty history. Gives its id.
     pub fn add_workspace(&self) -> String {
-        let now = self.clock.now();
-        let mut workspaces = self.write();
-        let workspace = Workspace::new(&self.config, workspaces.len() as u64, now, 0);
-        let id = workspace.id.clone();
-        workspaces.push(workspace);
-        id
+        self.change(|workspaces, now| {
+            let workspace = Workspace::new(&self.config, workspaces.len() as u64, now, 0);
+            let id = workspace.id.clone();
+            workspaces.push(workspace);
+            id
+        })
     }
 
     /// Adds a gateway with an empty history at the present virtual time. Gives its id, `None` without such a workspace.
     pub fn add_gateway(&self, workspace_id: &str) -> Option<String> {
-        let now = self.clock.now();
-        let mut workspaces = self.write();
-        let workspace = workspaces.iter_mut().find(|w| w.id == workspace_id)?;
-        Some(workspace.add_gateway(&self.config, now, 0))
+        self.change(|workspaces, now| {
+            let workspace = workspaces.iter_mut().find(|w| w.id == workspace_id)?;
+            Some(workspace.add_gateway(&self.config, now, 0))
+        })
     }
 
     /// Removes a gateway with its history. Says whether there was one.
     pub fn remove_gateway(&self, compute_id: &str) -> bool {
-        let removed = |w: &mut Workspace| {
-            let before = w.gateways.len();
-            w.gateways.retain(|g| g.id != compute_id);
-            w.gateways.len() < before
-        };
-        self.write().iter_mut().any(removed)
+        self.change(|workspaces, _| {
+            workspaces.iter_mut().any(|w| w.gateways.extract_if(.., |g| g.id == compute_id).count() > 0)
+        })
     }
 
-    /// From `from` on, half of a gateway's new sessions use this queue, which its workspace gets where it lacks it.
-    /// Says whether there is such a gateway.
+    /// From `from` on (from the next millisecond on, where that has passed), half of a gateway's new sessions use this
+    /// queue, which its workspace gets where it lacks it. Says whether there is such a gateway.
     pub fn add_queue(&self, compute_id: &str, queue: &str, from: UnixMillis) -> bool {
-        let mut workspaces = self.write();
-        let Some(workspace) = workspaces.iter_mut().find(|w| w.gateway(compute_id).is_some()) else {
-            return false;
-        };
-        workspace.add_queue(compute_id, queue, from);
-        true
+        self.change(|workspaces, now| {
+            let workspace = workspaces.iter_mut().find(|w| w.gateway(compute_id).is_some());
+            // A session that was shown with a queue keeps it.
+            workspace.map(|w| w.add_queue(compute_id, queue, from.max(now + 1))).is_some()
+        })
     }
 
     /// Puts a session cluster into a state, with a `stateChangeReason.code`, until it is started or stopped.
     /// Says whether there is such a cluster.
     pub fn set_cluster_state(&self, id: &str, state: ClusterState, code: &str) -> bool {
-        let now = self.clock.now();
-        let mut workspaces = self.write();
-        let cluster = workspaces.iter_mut().flat_map(|w| &mut w.clusters).find(|c| c.id == id);
-        cluster.map(|c| c.hold(now, state, code)).is_some()
+        self.change(|workspaces, now| {
+            let cluster = workspaces.iter_mut().flat_map(|w| &mut w.clusters).find(|c| c.id == id);
+            cluster.map(|c| c.hold(now, state, code)).is_some()
+        })
     }
 
     /// Removes a session cluster. Says whether there was one.
     pub fn remove_cluster(&self, id: &str) -> bool {
-        let removed = |w: &mut Workspace| {
-            let before = w.clusters.len();
-            w.clusters.retain(|c| c.id != id);
-            w.clusters.len() < before
-        };
-        self.write().iter_mut().any(removed)
+        self.change(|workspaces, _| {
+            workspaces.iter_mut().any(|w| w.clusters.extract_if(.., |c| c.id == id).count() > 0)
+        })
     }
 
     /// Adds a session cluster, or gives the one that the same `client_token` made before.
@@ -193,10 +187,10 @@ impl World {
         spec: ClusterSpec,
         client_token: Option<&str>,
     ) -> Option<String> {
-        let now = self.clock.now();
-        let mut workspaces = self.write();
-        let workspace = workspaces.iter_mut().find(|w| w.id == workspace_id)?;
-        Some(workspace.create_cluster(spec, client_token, now, millis(self.config.cluster_start)))
+        self.change(|workspaces, now| {
+            let workspace = workspaces.iter_mut().find(|w| w.id == workspace_id)?;
+            Some(workspace.create_cluster(spec, client_token, now, millis(self.config.cluster_start)))
+        })
     }
 
     /// Starts a stopped or failed session cluster.
@@ -221,17 +215,23 @@ impl World {
         id: &str,
         order: impl FnOnce(&mut Cluster, UnixMillis, ClusterState) -> Option<()>,
     ) -> Result<(), OrderError> {
-        let now = self.clock.now();
-        let mut workspaces = self.write();
-        let workspace = workspaces.iter_mut().find(|w| w.id == workspace_id);
-        let cluster = workspace.and_then(|w| w.clusters.iter_mut().find(|c| c.id == id));
-        let cluster = cluster.ok_or(OrderError::NotFound)?;
-        let state = cluster.phase(now).state;
-        order(cluster, now, state).ok_or(OrderError::Conflict(state))
+        self.change(|workspaces, now| {
+            let workspace = workspaces.iter_mut().find(|w| w.id == workspace_id);
+            let cluster = workspace.and_then(|w| w.clusters.iter_mut().find(|c| c.id == id));
+            let cluster = cluster.ok_or(OrderError::NotFound)?;
+            let state = cluster.phase(now).state;
+            order(cluster, now, state).ok_or(OrderError::Conflict(state))
+        })
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Vec<Workspace>> {
-        self.workspaces.write().unwrap_or_else(PoisonError::into_inner)
+    /// Changes the workspaces at the present virtual time.
+    fn change<T>(&self, change: impl FnOnce(&mut Vec<Workspace>, UnixMillis) -> T) -> T {
+        let mut workspaces = self.lock();
+        change(Arc::make_mut(&mut workspaces), self.clock.now())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<Vec<Workspace>>> {
+        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -239,7 +239,7 @@ impl World {
 pub(crate) struct View<'a> {
     pub(crate) config: &'a WorldConfig,
     pub(crate) now: UnixMillis,
-    workspaces: RwLockReadGuard<'a, Vec<Workspace>>,
+    workspaces: Arc<Vec<Workspace>>,
 }
 
 impl View<'_> {

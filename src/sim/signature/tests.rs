@@ -43,7 +43,8 @@ fn text_of(value: &Value) -> String {
 }
 
 fn vectors() -> Vec<Vector> {
-    let file: Value = serde_json::from_str(include_str!("../../tests/data/signature-vectors.json")).unwrap();
+    let file: Value =
+        serde_json::from_str(include_str!("../../../tests/data/signature-vectors.json")).unwrap();
     file["vectors"].as_array().unwrap().iter().cloned().map(Vector).collect()
 }
 
