@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::LedgerError;
+use super::{LedgerError, seal};
 
 /// Columns of a series that must equal a sum over its sessions, with that sum.
 const SUMS: [(&str, &str); 12] = [
@@ -33,6 +33,19 @@ pub(super) fn structure(path: &Path, connection: &Connection) -> Result<(), Ledg
         [ok] if ok == "ok" => Ok(()),
         problems => Err(LedgerError::damaged(path, CHECK, problems.join("; ").replace('\n', " "))),
     }
+}
+
+/// Checks that every row is as it was written.
+pub(super) fn seals(path: &Path, connection: &Connection) -> Result<(), LedgerError> {
+    const CHECK: &str = "the check of each row against its checksum";
+    for table in seal::TABLES {
+        match table.broken(connection) {
+            Ok(None) => {}
+            Ok(Some(found)) => return Err(LedgerError::damaged(path, CHECK, found)),
+            Err(source) => return Err(LedgerError::damaged(path, CHECK, source.to_string())),
+        }
+    }
+    Ok(())
 }
 
 /// Checks that every total is the sum of its sessions.

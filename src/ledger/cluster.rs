@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, params};
 
 use super::store::Store;
-use super::{Histogram, LedgerError, WorkspaceTotals};
+use super::{Histogram, LedgerError, WorkspaceTotals, seal};
 use crate::clock::UnixMillis;
 use crate::model::{ClusterKind, ClusterState, WorkspaceId};
 
@@ -47,11 +47,10 @@ pub(super) fn apply(store: &mut Store, sweep: &ClusterSweep) -> Result<(), Ledge
 }
 
 fn register(connection: &Connection, id: &WorkspaceId) -> rusqlite::Result<WorkspaceTotals> {
-    connection.execute(
-        "INSERT INTO workspace (account, workspace_id) VALUES (?, ?)",
-        params![id.account, id.workspace_id],
-    )?;
-    Ok(WorkspaceTotals { key: connection.last_insert_rowid(), ..WorkspaceTotals::default() })
+    let key = "SELECT coalesce(max(workspace_key), 0) + 1 FROM workspace";
+    let key: i64 = connection.query_row(key, [], |row| row.get(0))?;
+    seal::WORKSPACE.put(connection, params![key, id.account, id.workspace_id, None::<i64>])?;
+    Ok(WorkspaceTotals { key, ..WorkspaceTotals::default() })
 }
 
 fn count(
@@ -69,8 +68,10 @@ fn count(
             None => totals.clusters_complete.is_some(),
         };
         if changed {
-            *totals.changes.entry((*kind, *state)).or_default() += 1;
-            write_change(connection, totals.key, *kind, *state)?;
+            let changes = totals.changes.entry((*kind, *state)).or_default();
+            *changes += 1;
+            let row = params![totals.key, kind.as_str(), state.as_str(), changes.cast_signed()];
+            seal::CLUSTER_CHANGE.put(connection, row)?;
         }
         if let (true, ClusterState::Running, Some(since)) =
             (changed, state, before.and_then(|b| b.starting_since))
@@ -82,7 +83,8 @@ fn count(
             (ClusterState::Starting, _) if changed => Some(sweep.at),
             _ => None,
         };
-        write_cluster(connection, totals.key, id, *kind, Held { state: *state, starting_since })?;
+        let row = params![totals.key, id, kind.as_str(), state.as_str(), starting_since];
+        seal::CLUSTER.put(connection, row)?;
     }
     if sweep.complete {
         for id in known.keys() {
@@ -92,10 +94,9 @@ fn count(
         }
         if totals.clusters_complete.is_none() {
             totals.clusters_complete = Some(sweep.at);
-            connection.execute(
-                "UPDATE workspace SET clusters_complete = ? WHERE workspace_key = ?",
-                params![sweep.at, totals.key],
-            )?;
+            let WorkspaceId { account, workspace_id } = &sweep.workspace;
+            let row = params![totals.key, account, workspace_id, totals.clusters_complete];
+            seal::WORKSPACE.put(connection, row)?;
         }
     }
     Ok(totals)
@@ -109,13 +110,8 @@ fn observe_start(
 ) -> rusqlite::Result<()> {
     let histogram = totals.start_durations.entry(kind).or_insert_with(Histogram::of_starts);
     let bucket = histogram.observe(duration_ms);
-    connection
-        .prepare_cached(
-            "INSERT INTO start_duration VALUES (?, ?, ?, 1, ?)
-             ON CONFLICT DO UPDATE SET count = count + 1, sum = sum + excluded.sum",
-        )?
-        .execute(params![totals.key, kind.as_str(), bucket.bound_ms, bucket.sum_ms])
-        .map(drop)
+    let row = params![totals.key, kind.as_str(), bucket.bound_ms, bucket.count.cast_signed(), bucket.sum_ms];
+    seal::START_DURATION.put(connection, row)
 }
 
 fn clusters_of(connection: &Connection, workspace_key: i64) -> rusqlite::Result<BTreeMap<String, Held>> {
@@ -127,31 +123,4 @@ fn clusters_of(connection: &Connection, workspace_key: i64) -> rusqlite::Result<
         Ok((row.get(0)?, Held { state, starting_since: row.get(2)? }))
     })?;
     rows.collect()
-}
-
-fn write_cluster(
-    connection: &Connection,
-    workspace_key: i64,
-    id: &str,
-    kind: ClusterKind,
-    held: Held,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("INSERT OR REPLACE INTO cluster VALUES (?, ?, ?, ?, ?)")?
-        .execute(params![workspace_key, id, kind.as_str(), held.state.as_str(), held.starting_since])
-        .map(drop)
-}
-
-fn write_change(
-    connection: &Connection,
-    workspace_key: i64,
-    kind: ClusterKind,
-    state: ClusterState,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO cluster_change VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET changes = changes + 1",
-        )?
-        .execute(params![workspace_key, kind.as_str(), state.as_str()])
-        .map(drop)
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::store::Store;
-use super::{GatewayTotals, Histogram, LedgerError, SeriesKey, SeriesTotals};
+use super::{GatewayTotals, Histogram, LedgerError, SeriesKey, SeriesTotals, seal, session};
 use crate::clock::UnixMillis;
-use crate::model::{Baseline, GatewayId, ScopeId};
+use crate::model::{Baseline, GatewayId, HistoryOrder, ScopeId};
 
 /// A Livy gateway that a sweep is about to read.
 #[derive(Clone, Debug)]
@@ -50,10 +50,7 @@ pub(super) fn watch_scope(
         if let Some(since) = known {
             return Ok(since);
         }
-        store
-            .connection
-            .prepare_cached("INSERT INTO scope (account, region, watched_since) VALUES (?, ?, ?)")?
-            .execute(params![scope.account, scope.region, now])?;
+        seal::SCOPE.put(&store.connection, params![scope.account, scope.region, now])?;
         Ok(now)
     };
     write(store).map_err(|source| store.error("noting a watched region", source))
@@ -68,68 +65,78 @@ pub(super) fn begin_pass(
     if !store.totals.gateways.contains_key(&found.gateway) {
         register(store, found, now).map_err(|source| store.error("registering a gateway", source))?;
     }
-    store.edit_gateway(
-        "beginning a pass",
-        |id, _| id == &found.gateway,
-        |connection, gateway| {
-            gateway.pass += 1;
-            let pass = Pass { gateway_key: gateway.key, number: gateway.pass };
-            connection
-                .prepare_cached("UPDATE gateway SET pass = ? WHERE gateway_key = ?")?
-                .execute(params![pass.number, pass.gateway_key])?;
-            Ok(Ok(pass))
-        },
-    )
+    let is_it = |id: &GatewayId, _: &GatewayTotals| *id == found.gateway;
+    store.edit_gateway("beginning a pass", is_it, |connection, id, gateway| {
+        gateway.pass += 1;
+        put(connection, id, gateway)?;
+        Ok(Ok(Pass { gateway_key: gateway.key, number: gateway.pass }))
+    })
 }
 
 fn register(store: &mut Store, found: &Discovered, now: UnixMillis) -> rusqlite::Result<()> {
-    let GatewayId { workspace, livy_compute_id } = &found.gateway;
     let born_watched = found.created.is_some_and(|created| created >= found.watched_since);
-    // All sessions of a gateway that was born under watch are usage; else the baseline ends where this first pass begins.
-    let baseline_cut = if born_watched { i64::MIN } else { now };
-    let baseline = match store.baseline {
-        Baseline::Include => "include",
-        Baseline::Exclude => "exclude",
-    };
-    store.connection.execute(
-        "INSERT INTO gateway (account, workspace_id, livy_compute_id, baseline, baseline_cut, born_watched, pass,
-             complete_pass)
-         VALUES (?, ?, ?, ?, ?, ?, 0, 0)",
-        params![
-            workspace.account,
-            workspace.workspace_id,
-            livy_compute_id,
-            baseline,
-            baseline_cut,
-            born_watched
-        ],
-    )?;
+    let key = "SELECT coalesce(max(gateway_key), 0) + 1 FROM gateway";
     let totals = GatewayTotals {
-        key: store.connection.last_insert_rowid(),
+        key: store.connection.query_row(key, [], |row| row.get(0))?,
         baseline: store.baseline,
-        baseline_cut,
+        // All sessions of a gateway that was born under watch are usage; else the baseline ends where this pass begins.
+        baseline_cut: if born_watched { i64::MIN } else { now },
         baseline_complete: None,
         born_watched,
         pass: 0,
         complete_pass: 0,
+        full_pass_at: None,
+        history_order: None,
+        pruned_through: None,
+        resweep: false,
         series: BTreeMap::new(),
         durations: Histogram::of_sessions(),
     };
+    put(&store.connection, &found.gateway, &totals)?;
     store.totals.gateways.insert(found.gateway.clone(), Arc::new(totals));
     Ok(())
 }
 
+/// Writes a gateway's own row.
+fn put(connection: &Connection, id: &GatewayId, gateway: &GatewayTotals) -> rusqlite::Result<()> {
+    let baseline = match gateway.baseline {
+        Baseline::Include => "include",
+        Baseline::Exclude => "exclude",
+    };
+    let row = params![
+        gateway.key,
+        id.workspace.account,
+        id.workspace.workspace_id,
+        id.livy_compute_id,
+        baseline,
+        gateway.baseline_cut,
+        gateway.baseline_complete,
+        gateway.born_watched,
+        gateway.pass,
+        gateway.complete_pass,
+        gateway.full_pass_at,
+        gateway.history_order.map(HistoryOrder::as_str),
+        gateway.pruned_through,
+        gateway.resweep,
+    ];
+    seal::GATEWAY.put(connection, row)
+}
+
 /// See [`super::Ledger::complete_pass`].
-pub(super) fn complete_pass(store: &mut Store, pass: Pass, now: UnixMillis) -> Result<(), LedgerError> {
-    let appeared = store.edit_gateway("completing a pass", pass.is_of(), |connection, gateway| {
-        let appeared = gateway.baseline_complete.is_none();
+pub(super) fn complete_pass(
+    store: &mut Store,
+    pass: Pass,
+    order: Option<HistoryOrder>,
+    now: UnixMillis,
+) -> Result<(), LedgerError> {
+    let appeared = store.edit_gateway("completing a pass", pass.is_of(), |connection, id, gateway| {
+        let appeared = gateway.baseline_complete.is_none() || gateway.resweep;
+        gateway.resweep = false;
         gateway.baseline_complete.get_or_insert(now);
         gateway.complete_pass = pass.number;
-        connection
-            .prepare_cached(
-                "UPDATE gateway SET baseline_complete = ?, complete_pass = ? WHERE gateway_key = ?",
-            )?
-            .execute(params![gateway.baseline_complete, pass.number, pass.gateway_key])?;
+        gateway.full_pass_at = Some(now);
+        gateway.history_order = order;
+        put(connection, id, gateway)?;
         Ok(Ok(appeared))
     })?;
     if appeared {
@@ -140,7 +147,7 @@ pub(super) fn complete_pass(store: &mut Store, pass: Pass, now: UnixMillis) -> R
 
 /// See [`super::Ledger::unseen`].
 pub(super) fn unseen(store: &mut Store, pass: Pass) -> Result<u64, LedgerError> {
-    store.edit_gateway("looking for sessions that are gone", pass.is_of(), |connection, gateway| {
+    store.edit_gateway("looking for sessions that are gone", pass.is_of(), |connection, _, gateway| {
         let count: i64 = connection
             .prepare_cached("SELECT count(*) FROM session WHERE gateway_key = ? AND pass < ? AND pass >= ?")?
             .query_row(params![pass.gateway_key, pass.number, gateway.complete_pass.max(1)], |row| {
@@ -152,20 +159,18 @@ pub(super) fn unseen(store: &mut Store, pass: Pass) -> Result<u64, LedgerError> 
 
 /// See [`super::Ledger::release`].
 pub(super) fn release(store: &mut Store, keys: &[SeriesKey]) -> Result<(), LedgerError> {
-    let write = |store: &Store| -> rusqlite::Result<()> {
-        let mut update =
-            store.connection.prepare_cached("UPDATE series SET held = 0 WHERE series_key = ?")?;
-        keys.iter().try_for_each(|key| update.execute([key.0]).map(drop))
-    };
-    write(store).map_err(|source| store.error("releasing a series", source))?;
+    let concerned = |series: &SeriesTotals| series.held && keys.contains(&series.key);
+    let mut released = Ok(());
     for gateway in store.totals.gateways.values_mut() {
-        let concerned = |series: &SeriesTotals| series.held && keys.contains(&series.key);
-        if gateway.series.values().any(concerned) {
-            for series in Arc::make_mut(gateway).series.values_mut().filter(|series| concerned(series)) {
-                series.held = false;
-            }
+        if !gateway.series.values().any(concerned) {
+            continue;
+        }
+        let GatewayTotals { key, series, .. } = Arc::make_mut(gateway);
+        for (queue, series) in series.iter_mut().filter(|(_, series)| concerned(series)) {
+            series.held = false;
+            released = released.and_then(|()| session::put_series(&store.connection, *key, queue, series));
         }
     }
     store.mark_changed();
-    Ok(())
+    released.map_err(|source| store.error("releasing a series", source))
 }

@@ -12,17 +12,19 @@ const START_BOUNDS: &[i64] = &[5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1_
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Histogram {
     bounds: &'static [i64],
-    counts: Vec<u64>,
-    sum_ms: i64,
+    /// One a bound, and one for the open end.
+    buckets: Vec<Bucket>,
 }
 
-/// The bucket that an observation fell into, as it is stored.
+/// Durations above the bound before, up to this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bucket {
     /// Upper bound in ms; `i64::MAX` for the open end.
-    pub bound_ms: i64,
-    /// What the observation adds to the sum, in ms.
-    pub sum_ms: i64,
+    pub(super) bound_ms: i64,
+    /// How many.
+    pub(super) count: u64,
+    /// Their sum, in ms.
+    pub(super) sum_ms: i64,
 }
 
 impl Histogram {
@@ -42,44 +44,42 @@ impl Histogram {
     }
 
     fn new(bounds: &'static [i64]) -> Self {
-        Self { bounds, counts: vec![0; bounds.len() + 1], sum_ms: 0 }
+        let bounds_ms = bounds.iter().map(|bound| bound * 1_000).chain([i64::MAX]);
+        Self { bounds, buckets: bounds_ms.map(|bound_ms| Bucket { bound_ms, count: 0, sum_ms: 0 }).collect() }
     }
 
-    /// Counts one duration and returns what is to be stored of it.
+    /// Counts one duration and returns its bucket, to be stored.
     pub(super) fn observe(&mut self, duration_ms: i64) -> Bucket {
-        let index = self.bounds.iter().position(|bound| duration_ms <= bound * 1_000);
-        let bound_ms = index.and_then(|i| self.bounds.get(i)).map_or(i64::MAX, |bound| bound * 1_000);
-        self.add(bound_ms, 1, duration_ms);
-        Bucket { bound_ms, sum_ms: duration_ms }
+        self.add(duration_ms, 1, duration_ms)
     }
 
     /// Adds what is stored under an upper bound; one that is not (any longer) used goes to the next larger one.
-    pub(super) fn add(&mut self, bound_ms: i64, count: u64, sum_ms: i64) {
-        let index =
-            self.bounds.iter().position(|bound| bound_ms <= bound * 1_000).unwrap_or(self.bounds.len());
-        if let Some(slot) = self.counts.get_mut(index) {
-            *slot += count;
-        }
-        self.sum_ms = self.sum_ms.saturating_add(sum_ms);
+    pub(super) fn add(&mut self, bound_ms: i64, count: u64, sum_ms: i64) -> Bucket {
+        let index = self.buckets.partition_point(|bucket| bucket.bound_ms < bound_ms);
+        let bucket = &mut self.buckets[index];
+        bucket.count += count;
+        bucket.sum_ms = bucket.sum_ms.saturating_add(sum_ms);
+        *bucket
     }
 
     /// Upper bounds in seconds, each with the count of durations up to it; the open end is [`Self::count`].
     pub fn cumulative(&self) -> impl Iterator<Item = (i64, u64)> + '_ {
         let mut sum = 0;
-        self.bounds.iter().zip(&self.counts).map(move |(bound, count)| {
-            sum += count;
+        self.bounds.iter().zip(&self.buckets).map(move |(bound, bucket)| {
+            sum += bucket.count;
             (*bound, sum)
         })
     }
 
     /// Durations counted.
     pub fn count(&self) -> u64 {
-        self.counts.iter().sum()
+        self.buckets.iter().map(|bucket| bucket.count).sum()
     }
 
     /// Their sum.
     pub fn sum(&self) -> Duration {
-        Duration::from_millis(u64::try_from(self.sum_ms).unwrap_or(0))
+        let sum_ms = self.buckets.iter().fold(0_i64, |sum, bucket| sum.saturating_add(bucket.sum_ms));
+        Duration::from_millis(u64::try_from(sum_ms).unwrap_or(0))
     }
 }
 
@@ -90,13 +90,14 @@ mod tests {
     #[test]
     fn a_duration_counts_in_every_bound_that_holds_it() {
         let mut histogram = Histogram::of_starts();
-        assert_eq!(histogram.observe(5_000), Bucket { bound_ms: 5_000, sum_ms: 5_000 });
-        assert_eq!(histogram.observe(5_001), Bucket { bound_ms: 10_000, sum_ms: 5_001 });
+        assert_eq!(histogram.observe(5_000), Bucket { bound_ms: 5_000, count: 1, sum_ms: 5_000 });
+        assert_eq!(histogram.observe(4_000), Bucket { bound_ms: 5_000, count: 2, sum_ms: 9_000 });
+        assert_eq!(histogram.observe(5_001), Bucket { bound_ms: 10_000, count: 1, sum_ms: 5_001 });
         assert_eq!(histogram.observe(9_000_000).bound_ms, i64::MAX);
         let cumulative: Vec<_> = histogram.cumulative().take(3).collect();
-        assert_eq!(cumulative, [(5, 1), (10, 2), (20, 2)]);
-        assert_eq!(histogram.count(), 3);
-        assert_eq!(histogram.sum(), Duration::from_millis(9_010_001));
+        assert_eq!(cumulative, [(5, 2), (10, 3), (20, 3)]);
+        assert_eq!(histogram.count(), 4);
+        assert_eq!(histogram.sum(), Duration::from_millis(9_014_001));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row};
 
 use super::session::usage;
 use super::{GatewayTotals, Histogram, LedgerSnapshot, SeriesKey, SeriesTotals, WorkspaceTotals};
-use crate::model::{Baseline, ClusterKind, ClusterState, GatewayId, WorkspaceId};
+use crate::model::{Baseline, ClusterKind, ClusterState, GatewayId, HistoryOrder, WorkspaceId};
 
 /// Reads all totals.
 pub(super) fn totals(connection: &Connection) -> rusqlite::Result<LedgerSnapshot> {
@@ -22,7 +22,8 @@ pub(super) fn totals(connection: &Connection) -> rusqlite::Result<LedgerSnapshot
 fn gateways(connection: &Connection) -> rusqlite::Result<BTreeMap<GatewayId, Arc<GatewayTotals>>> {
     let mut select = connection.prepare(
         "SELECT account, workspace_id, livy_compute_id, gateway_key, baseline, baseline_cut, baseline_complete,
-                born_watched, pass, complete_pass FROM gateway",
+                born_watched, pass, complete_pass, full_pass_at, history_order,
+                pruned_through, resweep FROM gateway",
     )?;
     let rows = select.query_map([], |row| {
         let workspace = WorkspaceId { account: row.get(0)?, workspace_id: row.get(1)? };
@@ -39,6 +40,10 @@ fn gateways(connection: &Connection) -> rusqlite::Result<BTreeMap<GatewayId, Arc
             born_watched: row.get(7)?,
             pass: row.get(8)?,
             complete_pass: row.get(9)?,
+            full_pass_at: row.get(10)?,
+            history_order: row.get::<_, Option<String>>(11)?.and_then(|text| HistoryOrder::from_text(&text)),
+            pruned_through: row.get(12)?,
+            resweep: row.get(13)?,
             series: BTreeMap::new(),
             durations: Histogram::of_sessions(),
         };

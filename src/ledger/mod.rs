@@ -13,6 +13,7 @@ mod histogram;
 mod load;
 mod open;
 mod schema;
+mod seal;
 mod session;
 mod snapshot;
 mod store;
@@ -30,12 +31,12 @@ pub use cluster::ClusterSweep;
 pub use error::LedgerError;
 pub use gateway::{Discovered, Pass};
 pub use histogram::Histogram;
-pub use session::Applied;
+pub use session::{Applied, Before};
 pub use snapshot::{GatewayTotals, LedgerSnapshot, SeriesKey, SeriesTotals, WorkspaceTotals};
 pub use writer::CommitObserver;
 
 use crate::clock::UnixMillis;
-use crate::model::{Baseline, ScopeId, SessionObservation};
+use crate::model::{Baseline, HistoryOrder, ScopeId, SessionObservation};
 use writer::Writer;
 
 /// How a ledger is opened.
@@ -109,18 +110,22 @@ impl Ledger {
         &self,
         pass: Pass,
         sessions: Vec<SessionObservation>,
-    ) -> Result<(Applied, Vec<SessionObservation>), LedgerError> {
-        self.writer
-            .call(move |store| session::apply(store, pass, &sessions).map(|applied| (applied, sessions)))
-            .await
+    ) -> Result<Applied, LedgerError> {
+        self.writer.call(move |store| session::apply(store, pass, sessions)).await
     }
 
-    /// Ends a pass that has seen the whole history; the first one makes the gateway's counters appear.
+    /// Ends a pass that has seen the whole history, and proved its order if it has one; the first such pass makes the
+    /// gateway's counters appear.
     ///
     /// # Errors
     /// Where the commit fails.
-    pub async fn complete_pass(&self, pass: Pass, now: UnixMillis) -> Result<(), LedgerError> {
-        self.writer.call(move |store| gateway::complete_pass(store, pass, now)).await
+    pub async fn complete_pass(
+        &self,
+        pass: Pass,
+        order: Option<HistoryOrder>,
+        now: UnixMillis,
+    ) -> Result<(), LedgerError> {
+        self.writer.call(move |store| gateway::complete_pass(store, pass, order, now)).await
     }
 
     /// Sessions that were there at the latest complete pass, or after, and that this pass has not seen.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::store::Store;
-use super::{LedgerError, Options, check, load, schema};
+use super::{LedgerError, Options, check, load, schema, seal};
 
 /// How long to wait for a reader, such as the `sqlite3` shell, that locks the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,11 +34,13 @@ pub(super) fn open(options: &Options) -> Result<(Store, File), LedgerError> {
         return Err(LedgerError::TooNew { path: path.to_owned(), found: version, known });
     }
     configure(&connection).map_err(|source| sqlite(path, "setting it up", source))?;
+    seal::register(&connection).map_err(|source| sqlite(path, "setting it up", source))?;
     if !is_new {
         check::structure(path, &connection)?;
     }
     schema::migrate(&mut connection, version)
         .map_err(|source| sqlite(path, "bringing it to the current schema", source))?;
+    check::seals(path, &connection)?;
     check::sums(path, &connection)?;
     let totals = load::totals(&connection).map_err(|source| sqlite(path, "reading its totals", source))?;
     if is_new {

@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
         account       TEXT    NOT NULL,
         region        TEXT    NOT NULL,
         watched_since INTEGER NOT NULL,  -- ms: gateways created later have no usage from before
+        seal          INTEGER NOT NULL,  -- in every table: CRC-32 of the columns before it
         PRIMARY KEY (account, region)
     ) STRICT, WITHOUT ROWID;
 
@@ -27,6 +28,11 @@ const MIGRATIONS: &[&str] = &[
         born_watched      INTEGER NOT NULL CHECK (born_watched IN (0, 1)),
         pass              INTEGER NOT NULL,  -- number of the latest pass over the history
         complete_pass     INTEGER NOT NULL,  -- number of the latest one that saw all of it; 0 before
+        full_pass_at      INTEGER,           -- ms; when that one ended
+        history_order     TEXT CHECK (history_order IN ('newest_first', 'oldest_first')),  -- as proven by it
+        pruned_through    INTEGER,           -- ms: the latest creation among pruned sessions
+        resweep           INTEGER NOT NULL CHECK (resweep IN (0, 1)),  -- 1: not shown before the next full pass
+        seal              INTEGER NOT NULL,
         UNIQUE (account, workspace_id, livy_compute_id)
     ) STRICT;
 
@@ -47,19 +53,22 @@ const MIGRATIONS: &[&str] = &[
         created            INTEGER NOT NULL,
         terminated         INTEGER NOT NULL,
         error              INTEGER NOT NULL,
+        seal               INTEGER NOT NULL,
         UNIQUE (gateway_key, queue)
     ) STRICT;
 
     CREATE TABLE session (
+        session_key        INTEGER PRIMARY KEY,  -- in the order in which they were first seen
         gateway_key        INTEGER NOT NULL REFERENCES gateway,
+        id_hash            INTEGER NOT NULL,     -- 64-bit FNV-1a of session_id: a small index
         session_id         TEXT    NOT NULL,
         series_key         INTEGER NOT NULL REFERENCES series,
-        pass               INTEGER NOT NULL,  -- the latest pass that saw it
+        pass               INTEGER NOT NULL,     -- the latest pass that saw it
         state              TEXT    NOT NULL,
-        created            INTEGER,           -- ms
-        ended              INTEGER,           -- ms
-        counted            INTEGER NOT NULL,  -- bits: 1 created, 2 terminated, 4 error, 8 duration; 16 ended before
-        nano_cu_hours      INTEGER NOT NULL,  -- highest figures ever observed
+        created            INTEGER,              -- ms
+        ended              INTEGER,              -- ms
+        counted            INTEGER NOT NULL,     -- bits: 1 created, 2 terminated, 4 error, 8 duration; 16 ended before
+        nano_cu_hours      INTEGER NOT NULL,     -- highest figures ever observed
         vcore_seconds      INTEGER NOT NULL,
         mb_seconds         INTEGER NOT NULL,
         base_nano_cu_hours INTEGER NOT NULL,
@@ -68,14 +77,34 @@ const MIGRATIONS: &[&str] = &[
         over_nano_cu_hours INTEGER NOT NULL,
         over_vcore_seconds INTEGER NOT NULL,
         over_mb_seconds    INTEGER NOT NULL,
-        PRIMARY KEY (gateway_key, session_id)
-    ) STRICT, WITHOUT ROWID;
+        seal               INTEGER NOT NULL      -- of the columns from gateway_key on
+    ) STRICT;
+    CREATE INDEX session_by_id ON session (gateway_key, id_hash);
+
+    CREATE TABLE pruned (  -- what sessions that are no longer kept have left in the sums of their series
+        series_key         INTEGER PRIMARY KEY REFERENCES series,
+        sessions           INTEGER NOT NULL,
+        nano_cu_hours      INTEGER NOT NULL,
+        vcore_seconds      INTEGER NOT NULL,
+        mb_seconds         INTEGER NOT NULL,
+        base_nano_cu_hours INTEGER NOT NULL,
+        base_vcore_seconds INTEGER NOT NULL,
+        base_mb_seconds    INTEGER NOT NULL,
+        over_nano_cu_hours INTEGER NOT NULL,
+        over_vcore_seconds INTEGER NOT NULL,
+        over_mb_seconds    INTEGER NOT NULL,
+        created            INTEGER NOT NULL,
+        terminated         INTEGER NOT NULL,
+        error              INTEGER NOT NULL,
+        seal               INTEGER NOT NULL
+    ) STRICT;
 
     CREATE TABLE session_duration (
         gateway_key INTEGER NOT NULL REFERENCES gateway,
         bucket      INTEGER NOT NULL,  -- upper bound in ms; 2^63-1 for the open end
         count       INTEGER NOT NULL,
         sum         INTEGER NOT NULL,  -- ms
+        seal        INTEGER NOT NULL,
         PRIMARY KEY (gateway_key, bucket)
     ) STRICT, WITHOUT ROWID;
 
@@ -84,6 +113,7 @@ const MIGRATIONS: &[&str] = &[
         account           TEXT    NOT NULL,
         workspace_id      TEXT    NOT NULL,
         clusters_complete INTEGER,  -- ms; null until a sweep has seen all session clusters
+        seal              INTEGER NOT NULL,
         UNIQUE (account, workspace_id)
     ) STRICT;
 
@@ -93,6 +123,7 @@ const MIGRATIONS: &[&str] = &[
         kind               TEXT    NOT NULL,
         state              TEXT    NOT NULL,
         starting_since     INTEGER,  -- ms; when it was first seen Starting, while it is
+        seal               INTEGER NOT NULL,
         PRIMARY KEY (workspace_key, session_cluster_id)
     ) STRICT, WITHOUT ROWID;
 
@@ -101,6 +132,7 @@ const MIGRATIONS: &[&str] = &[
         kind          TEXT    NOT NULL,
         state         TEXT    NOT NULL,
         changes       INTEGER NOT NULL,
+        seal          INTEGER NOT NULL,
         PRIMARY KEY (workspace_key, kind, state)
     ) STRICT, WITHOUT ROWID;
 
@@ -110,6 +142,7 @@ const MIGRATIONS: &[&str] = &[
         bucket        INTEGER NOT NULL,
         count         INTEGER NOT NULL,
         sum           INTEGER NOT NULL,
+        seal          INTEGER NOT NULL,
         PRIMARY KEY (workspace_key, kind, bucket)
     ) STRICT, WITHOUT ROWID;
     ",

@@ -2,25 +2,43 @@
 //! highest value ever observed; what was counted is never taken back.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
 
 use super::gateway::Pass;
-use super::histogram::Bucket;
 use super::store::Store;
-use super::{GatewayTotals, LedgerError, SeriesKey, SeriesTotals};
+use super::{GatewayTotals, LedgerError, SeriesKey, SeriesTotals, seal};
 use crate::clock::UnixMillis;
 use crate::model::{Baseline, SessionObservation, SessionState, Usage};
 
 /// What became of the sessions of one page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// For each of them in order, whether this pass had not seen it before.
-    pub fresh: Vec<bool>,
-    /// Sessions that the ledger had never seen before.
-    pub new: u64,
+    /// The sessions, each with the queue that it counts for: the one that it was first seen in.
+    pub sessions: Vec<SessionObservation>,
+    /// For each of them in order, what was known of it.
+    pub before: Vec<Before>,
     /// Sessions of which a figure came back lower than before.
     pub revised_down: u64,
+}
+
+/// What was known of a session before it was seen this time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// Nothing: the ledger did not have it.
+    New,
+    /// It had been seen, but not yet by this pass.
+    Known(SessionState),
+    /// This pass had seen it already.
+    Seen(SessionState),
+}
+
+impl Before {
+    /// Whether this pass had not seen it yet.
+    pub fn is_fresh(self) -> bool {
+        !matches!(self, Self::Seen(_))
+    }
 }
 
 /// What has been counted of a session, as bits.
@@ -49,20 +67,20 @@ struct Held {
 pub(super) fn apply(
     store: &mut Store,
     pass: Pass,
-    sessions: &[SessionObservation],
+    sessions: Vec<SessionObservation>,
 ) -> Result<Applied, LedgerError> {
-    let mut applied = Applied::default();
-    let changed = store.edit_gateway("counting sessions", pass.is_of(), |connection, gateway| {
+    let mut applied = Applied { sessions, ..Applied::default() };
+    let changed = store.edit_gateway("counting sessions", pass.is_of(), |connection, _, gateway| {
         let mut page = Page { connection, gateway, pass, touched: BTreeSet::new(), ended: false };
-        for session in sessions {
-            if let Err(error) = page.take(session, &mut applied)? {
+        for index in 0..applied.sessions.len() {
+            if let Err(error) = page.take(index, &mut applied)? {
                 return Ok(Err(error));
             }
         }
         page.write_series()?;
         Ok(Ok(page.ended || !page.touched.is_empty()))
     })?;
-    store.totals.sessions += applied.new;
+    store.totals.sessions += applied.before.iter().filter(|before| **before == Before::New).count() as u64;
     if changed {
         store.mark_changed();
     }
@@ -82,23 +100,25 @@ struct Page<'a> {
 
 impl Page<'_> {
     /// Counts one session. The inner error is a total out of range.
-    fn take(
-        &mut self,
-        seen: &SessionObservation,
-        applied: &mut Applied,
-    ) -> rusqlite::Result<Result<(), LedgerError>> {
+    fn take(&mut self, index: usize, applied: &mut Applied) -> rusqlite::Result<Result<(), LedgerError>> {
+        let seen = &mut applied.sessions[index];
         let known = find(self.connection, self.pass.gateway_key, &seen.session_id)?;
         let is_new = known.is_none();
-        applied.new += u64::from(is_new);
-        applied.fresh.push(known.as_ref().is_none_or(|known| known.pass != self.pass.number));
-        let queue = match &known {
-            Some(known) => self.queue_of(known.series),
-            None => Some(seen.queue.clone()),
-        };
-        let queue = queue.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        applied.before.push(match &known {
+            None => Before::New,
+            Some((_, known)) if known.pass == self.pass.number => Before::Seen(known.state),
+            Some((_, known)) => Before::Known(known.state),
+        });
+        if let Some((_, known)) = &known {
+            seen.queue = self.queue_of(known.series).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        }
+        let queue = seen.queue.clone();
         let series = self.series(&queue)?;
         let excluded = self.is_excluded(seen);
-        let before = known.unwrap_or_else(|| Held::new(series.key));
+        let (key, before) = match known {
+            Some((key, before)) => (Some(key), before),
+            None => (None, Held::new(series.key)),
+        };
         let mut after = before.clone();
         after.observe(seen, self.pass.number);
         if is_new && excluded {
@@ -118,10 +138,12 @@ impl Page<'_> {
         if let Some(duration) = duration {
             self.ended = true;
             let bucket = self.gateway.durations.observe(duration);
-            write_duration(self.connection, self.pass.gateway_key, bucket)?;
+            let row =
+                params![self.pass.gateway_key, bucket.bound_ms, bucket.count.cast_signed(), bucket.sum_ms];
+            seal::SESSION_DURATION.put(self.connection, row)?;
         }
         if before != after {
-            write(self.connection, self.pass.gateway_key, &seen.session_id, &after)?;
+            write(self.connection, key, self.pass.gateway_key, &seen.session_id, &after)?;
         }
         Ok(Ok(()))
     }
@@ -146,11 +168,10 @@ impl Page<'_> {
         }
         // A counter that Prometheus has not seen at zero loses its first increment.
         let held = self.gateway.baseline_complete.is_some() || self.gateway.born_watched;
-        let key = self
-            .connection
-            .prepare_cached("INSERT INTO series VALUES (NULL, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)")?
-            .insert(params![self.pass.gateway_key, queue, held])?;
+        let key = "SELECT coalesce(max(series_key), 0) + 1 FROM series";
+        let key = self.connection.prepare_cached(key)?.query_row([], |row| row.get(0))?;
         let series = SeriesTotals::new(SeriesKey(key), held);
+        put_series(self.connection, self.pass.gateway_key, queue, &series)?;
         self.gateway.series.insert(queue.to_owned(), series.clone());
         self.touched.insert(queue.to_owned());
         Ok(series)
@@ -158,32 +179,32 @@ impl Page<'_> {
 
     /// Writes the totals that changed.
     fn write_series(&self) -> rusqlite::Result<()> {
-        let mut update = self.connection.prepare_cached(
-            "UPDATE series SET nano_cu_hours = ?, vcore_seconds = ?, mb_seconds = ?,
-                base_nano_cu_hours = ?, base_vcore_seconds = ?, base_mb_seconds = ?,
-                over_nano_cu_hours = ?, over_vcore_seconds = ?, over_mb_seconds = ?,
-                created = ?, terminated = ?, error = ? WHERE series_key = ?",
-        )?;
-        for series in self.touched.iter().filter_map(|queue| self.gateway.series.get(queue)) {
-            let SeriesTotals { highest, base, over, .. } = series;
-            update.execute(params![
-                highest.nano_cu_hours,
-                highest.vcore_seconds,
-                highest.mb_seconds,
-                base.nano_cu_hours,
-                base.vcore_seconds,
-                base.mb_seconds,
-                over.nano_cu_hours,
-                over.vcore_seconds,
-                over.mb_seconds,
-                series.created.cast_signed(),
-                series.terminated.cast_signed(),
-                series.error.cast_signed(),
-                series.key.0
-            ])?;
-        }
-        Ok(())
+        let touched = self.touched.iter().filter_map(|queue| self.gateway.series.get_key_value(queue));
+        touched
+            .into_iter()
+            .try_for_each(|(queue, series)| put_series(self.connection, self.pass.gateway_key, queue, series))
     }
+}
+
+/// Writes the row of a series.
+pub(super) fn put_series(
+    connection: &Connection,
+    gateway_key: i64,
+    queue: &str,
+    series: &SeriesTotals,
+) -> rusqlite::Result<()> {
+    let SeriesTotals { key, held, highest, base, over, created, terminated, error } = series;
+    let figures = [*highest, *base, *over].map(figures).into_iter().flatten();
+    let counts = [created, terminated, error].map(|count| count.cast_signed());
+    let numbers: Vec<i64> = figures.chain(counts).collect();
+    let head: [&dyn ToSql; 4] = [&key.0, &gateway_key, &queue, held];
+    let row = head.into_iter().chain(numbers.iter().map(|number| number as &dyn ToSql));
+    seal::SERIES.put(connection, params_from_iter(row))
+}
+
+/// The figures in the order of the columns.
+fn figures(usage: Usage) -> [i64; 3] {
+    [usage.nano_cu_hours, usage.vcore_seconds, usage.mb_seconds]
 }
 
 impl Held {
@@ -256,27 +277,33 @@ fn gained(series: &SeriesTotals, before: &Held, after: &Held) -> Option<SeriesTo
     })
 }
 
-fn find(connection: &Connection, gateway_key: i64, session_id: &str) -> rusqlite::Result<Option<Held>> {
+fn find(
+    connection: &Connection,
+    gateway_key: i64,
+    session_id: &str,
+) -> rusqlite::Result<Option<(i64, Held)>> {
     let mut select = connection.prepare_cached(
-        "SELECT series_key, pass, state, created, ended, counted, nano_cu_hours, vcore_seconds, mb_seconds,
+        "SELECT session_key, series_key, pass, state, created, ended, counted,
+                nano_cu_hours, vcore_seconds, mb_seconds,
                 base_nano_cu_hours, base_vcore_seconds, base_mb_seconds,
                 over_nano_cu_hours, over_vcore_seconds, over_mb_seconds
-         FROM session WHERE gateway_key = ? AND session_id = ?",
+         FROM session WHERE gateway_key = ? AND id_hash = ? AND session_id = ?",
     )?;
     let read = |row: &rusqlite::Row<'_>| {
-        Ok(Held {
-            series: SeriesKey(row.get(0)?),
-            pass: row.get(1)?,
-            state: SessionState::from_api(row.get_ref(2)?.as_str()?).unwrap_or(SessionState::Unknown),
-            created: row.get(3)?,
-            ended: row.get(4)?,
-            counted: row.get(5)?,
-            highest: usage(row, 6)?,
-            base: usage(row, 9)?,
-            over: usage(row, 12)?,
-        })
+        let held = Held {
+            series: SeriesKey(row.get(1)?),
+            pass: row.get(2)?,
+            state: SessionState::from_api(row.get_ref(3)?.as_str()?).unwrap_or(SessionState::Unknown),
+            created: row.get(4)?,
+            ended: row.get(5)?,
+            counted: row.get(6)?,
+            highest: usage(row, 7)?,
+            base: usage(row, 10)?,
+            over: usage(row, 13)?,
+        };
+        Ok((row.get(0)?, held))
     };
-    select.query_row(params![gateway_key, session_id], read).optional()
+    select.query_row(params![gateway_key, seal::id_hash(session_id), session_id], read).optional()
 }
 
 /// Reads three neighbouring columns.
@@ -288,40 +315,52 @@ pub(super) fn usage(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<U
     })
 }
 
-fn write(connection: &Connection, gateway_key: i64, session_id: &str, held: &Held) -> rusqlite::Result<()> {
+/// Writes a session: in the place of the row with `key`, or as a new one.
+fn write(
+    connection: &Connection,
+    key: Option<i64>,
+    gateway_key: i64,
+    session_id: &str,
+    held: &Held,
+) -> rusqlite::Result<()> {
+    // The key comes last, so that the others are numbered as the columns are.
+    let mut statement = connection.prepare_cached(if key.is_some() { &UPDATE } else { &INSERT })?;
     let Held { highest, base, over, .. } = held;
-    connection
-        .prepare_cached(
-            "INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )?
-        .execute(params![
-            gateway_key,
-            session_id,
-            held.series.0,
-            held.pass,
-            held.state.as_str(),
-            held.created,
-            held.ended,
-            held.counted,
-            highest.nano_cu_hours,
-            highest.vcore_seconds,
-            highest.mb_seconds,
-            base.nano_cu_hours,
-            base.vcore_seconds,
-            base.mb_seconds,
-            over.nano_cu_hours,
-            over.vcore_seconds,
-            over.mb_seconds
-        ])
-        .map(drop)
+    let [cu, vcore, mb] = figures(*highest);
+    let [base_cu, base_vcore, base_mb] = figures(*base);
+    let [over_cu, over_vcore, over_mb] = figures(*over);
+    let row = params![
+        gateway_key,
+        seal::id_hash(session_id),
+        session_id,
+        held.series.0,
+        held.pass,
+        held.state.as_str(),
+        held.created,
+        held.ended,
+        held.counted,
+        cu,
+        vcore,
+        mb,
+        base_cu,
+        base_vcore,
+        base_mb,
+        over_cu,
+        over_vcore,
+        over_mb,
+        key,
+    ];
+    statement.execute(row).map(drop)
 }
 
-fn write_duration(connection: &Connection, gateway_key: i64, bucket: Bucket) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO session_duration VALUES (?, ?, 1, ?)
-             ON CONFLICT DO UPDATE SET count = count + 1, sum = sum + excluded.sum",
-        )?
-        .execute(params![gateway_key, bucket.bound_ms, bucket.sum_ms])
-        .map(drop)
-}
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    let (columns, values) = (seal::SESSION.columns.join(", "), seal::SESSION.parameters());
+    let key = seal::SESSION.columns.len() + 1;
+    format!("INSERT INTO session ({columns}, seal, session_key) VALUES ({values}, seal({values}), ?{key})")
+});
+
+static UPDATE: LazyLock<String> = LazyLock::new(|| {
+    let (columns, values) = (seal::SESSION.columns.join(", "), seal::SESSION.parameters());
+    let key = seal::SESSION.columns.len() + 1;
+    format!("UPDATE session SET ({columns}, seal) = ({values}, seal({values})) WHERE session_key = ?{key}")
+});

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Histogram;
 use crate::clock::UnixMillis;
-use crate::model::{Baseline, ClusterKind, ClusterState, GatewayId, Usage, WorkspaceId};
+use crate::model::{Baseline, ClusterKind, ClusterState, GatewayId, HistoryOrder, Usage, WorkspaceId};
 
 /// Names a counter series within the ledger, for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,10 +36,25 @@ pub struct GatewayTotals {
     pub born_watched: bool,
     pub(super) pass: i64,
     pub(super) complete_pass: i64,
+    /// When the latest pass that saw the whole history ended.
+    pub full_pass_at: Option<UnixMillis>,
+    /// The order of the history, as that pass proved it.
+    pub history_order: Option<HistoryOrder>,
+    /// The latest creation among the sessions that are no longer kept.
+    pub pruned_through: Option<UnixMillis>,
+    /// The file was restored from a copy: not to be shown before a pass has brought it up to date.
+    pub resweep: bool,
     /// By queue.
     pub series: BTreeMap<String, SeriesTotals>,
     /// From `createTime` to `endTime` of the sessions that ended.
     pub durations: Histogram,
+}
+
+impl GatewayTotals {
+    /// Whether the counters may be shown: a pass has seen the whole history, and none is due to bring them up to date.
+    pub fn is_shown(&self) -> bool {
+        self.baseline_complete.is_some() && !self.resweep
+    }
 }
 
 /// What the sessions of one queue of a gateway add up to.

@@ -80,12 +80,12 @@ impl Store {
         &mut self,
         doing: &'static str,
         which: impl Fn(&GatewayId, &GatewayTotals) -> bool,
-        work: impl FnOnce(&Connection, &mut GatewayTotals) -> rusqlite::Result<Result<T, LedgerError>>,
+        work: impl FnOnce(&Connection, &GatewayId, &mut GatewayTotals) -> rusqlite::Result<Result<T, LedgerError>>,
     ) -> Result<T, LedgerError> {
         let found = self.totals.gateways.iter_mut().find(|(id, gateway)| which(id, gateway));
-        let (_, slot) = found.ok_or(LedgerError::Unknown { doing })?;
+        let (id, slot) = found.ok_or(LedgerError::Unknown { doing })?;
         let mut gateway = GatewayTotals::clone(slot);
-        match work(&self.connection, &mut gateway) {
+        match work(&self.connection, id, &mut gateway) {
             Ok(Ok(value)) => {
                 *slot = Arc::new(gateway);
                 Ok(value)

@@ -81,11 +81,8 @@ impl Exposition {
     /// Series whose hold is over at `now`, and when the next one is.
     fn holds(&self, board: &Board, now: UnixMillis) -> (Vec<SeriesKey>, Option<UnixMillis>) {
         let mut since = self.held_since.lock().unwrap_or_else(PoisonError::into_inner);
-        let shown = board
-            .ledger
-            .gateways
-            .iter()
-            .filter(|(id, gateway)| gateway.baseline_complete.is_some() && board.shows(id));
+        let shown =
+            board.ledger.gateways.iter().filter(|(id, gateway)| gateway.is_shown() && board.shows(id));
         let held: Vec<SeriesKey> = shown
             .flat_map(|(_, gateway)| gateway.series.values())
             .filter(|series| series.held)

@@ -61,7 +61,7 @@ async fn sweep(ledger: &Ledger, now: UnixMillis, sessions: Vec<SessionObservatio
     let found = Discovered { gateway: gateway(), created: None, watched_since: 0 };
     let pass = ledger.begin_pass(found, now).await.unwrap();
     ledger.apply_sessions(pass, sessions).await.unwrap();
-    ledger.complete_pass(pass, now).await.unwrap();
+    ledger.complete_pass(pass, None, now).await.unwrap();
 }
 
 fn page(exposition: &Exposition, now: UnixMillis) -> String {
@@ -109,7 +109,7 @@ async fn counters_are_absent_before_the_baseline_and_stay_when_gauges_go_stale()
     exposition.update(|board| board.set_ledger(ledger.snapshot()));
     assert_eq!(value(&page(&exposition, 10_000), FIRST), None);
 
-    ledger.complete_pass(pass, 11_000).await.unwrap();
+    ledger.complete_pass(pass, None, 11_000).await.unwrap();
     let view = SessionsView {
         counts: [(("first".into(), SessionState::Running), 1)].into(),
         active: vec![session("s1", "first", 1_000_000_000)],

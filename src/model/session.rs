@@ -39,6 +39,23 @@ impl SessionState {
     }
 }
 
+label_enum! {
+    /// The order in which a history lists its sessions.
+    HistoryOrder {
+        /// Latest `createTime` first.
+        NewestFirst => "newest_first",
+        /// Earliest `createTime` first.
+        OldestFirst => "oldest_first",
+    }
+}
+
+impl HistoryOrder {
+    /// The order of this name.
+    pub fn from_text(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|order| order.as_str() == text)
+    }
+}
+
 /// A Livy session as one poll saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionObservation {

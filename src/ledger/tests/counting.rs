@@ -1,7 +1,7 @@
 //! What counts, and when.
 
 use super::*;
-use crate::ledger::{Applied, LedgerError};
+use crate::ledger::{Before, LedgerError};
 use crate::model::ReportedUsage;
 
 #[tokio::test]
@@ -10,10 +10,10 @@ async fn growth_counts_once_and_repeats_do_not() {
     let ledger = open(&directory.path().join("l.db"));
     let page = vec![session("s1", 10, usage(100, 10, 1)), session("s2", 20, usage(50, 5, 2))];
     let pass = ledger.begin_pass(old("g"), 2_000).await.unwrap();
-    let (first, _) = ledger.apply_sessions(pass, page.clone()).await.unwrap();
-    let (again, _) = ledger.apply_sessions(pass, page).await.unwrap();
-    assert_eq!(first, Applied { fresh: vec![true, true], new: 2, revised_down: 0 });
-    assert_eq!(again, Applied { fresh: vec![false, false], new: 0, revised_down: 0 });
+    let first = ledger.apply_sessions(pass, page.clone()).await.unwrap();
+    let again = ledger.apply_sessions(pass, page).await.unwrap();
+    assert_eq!((first.before, first.revised_down), (vec![Before::New; 2], 0));
+    assert_eq!((again.before, again.revised_down), (vec![Before::Seen(SessionState::Running); 2], 0));
     assert_eq!(counted(&ledger, "g"), usage(150, 15, 3));
     sweep(&ledger, old("g"), 3_000, vec![session("s1", 10, usage(130, 10, 7))]).await;
     assert_eq!(counted(&ledger, "g"), usage(180, 15, 9));
@@ -50,7 +50,7 @@ async fn a_downward_revision_leaves_the_counter_and_shows_as_overcounted() {
     let ledger = open(&directory.path().join("l.db"));
     sweep(&ledger, old("g"), 2_000, vec![session("s", 10, usage(100, 10, 5))]).await;
     let pass = ledger.begin_pass(old("g"), 3_000).await.unwrap();
-    let (lower, _) = ledger.apply_sessions(pass, vec![session("s", 10, usage(60, 10, 6))]).await.unwrap();
+    let lower = ledger.apply_sessions(pass, vec![session("s", 10, usage(60, 10, 6))]).await.unwrap();
     assert_eq!(lower.revised_down, 1);
     let series = totals(&ledger, "g").series["root_queue"].clone();
     assert_eq!((series.usage(), series.over), (usage(100, 10, 6), usage(40, 0, 0)));
@@ -79,7 +79,10 @@ async fn a_session_stays_with_the_queue_it_was_first_seen_in() {
     sweep(&ledger, old("g"), 2_000, vec![session("s", 10, usage(100, 0, 0))]).await;
     let mut moved = session("s", 10, usage(150, 0, 0));
     moved.queue = "dev_queue".into();
-    sweep(&ledger, old("g"), 3_000, vec![moved]).await;
+    let pass = ledger.begin_pass(old("g"), 3_000).await.unwrap();
+    let applied = ledger.apply_sessions(pass, vec![moved]).await.unwrap();
+    assert_eq!(applied.sessions[0].queue, "root_queue");
+    assert_eq!(applied.before, [Before::Known(SessionState::Running)]);
     assert_eq!(totals(&ledger, "g").series.keys().collect::<Vec<_>>(), ["root_queue"]);
     assert_eq!(counted(&ledger, "g"), usage(150, 0, 0));
 }
@@ -144,7 +147,7 @@ async fn counters_appear_when_the_baseline_is_complete_and_later_queues_are_held
     let pass = ledger.begin_pass(old("g"), 2_000).await.unwrap();
     ledger.apply_sessions(pass, vec![session("s", 10, usage(5, 5, 5))]).await.unwrap();
     assert_eq!(totals(&ledger, "g").baseline_complete, None);
-    ledger.complete_pass(pass, 2_100).await.unwrap();
+    ledger.complete_pass(pass, None, 2_100).await.unwrap();
     assert_eq!(totals(&ledger, "g").baseline_complete, Some(2_100));
     assert!(!totals(&ledger, "g").series["root_queue"].held);
 
@@ -175,7 +178,7 @@ async fn a_total_out_of_range_is_refused_and_leaves_the_rest_of_the_transaction(
         ledger.apply_sessions(pass, vec![session("s4", 10, usage(2, 2, 2))]),
     );
     assert!(matches!(refused, Err(LedgerError::Overflow { .. })), "{refused:?}");
-    assert_eq!(taken.unwrap().0.new, 1);
+    assert_eq!(taken.unwrap().before, [Before::New]);
     assert_eq!(counted(&ledger, "g"), usage(i64::MAX - 3, 2, 2));
     drop(ledger);
     assert_eq!(counted(&open(&path), "g"), usage(i64::MAX - 3, 2, 2));

@@ -83,7 +83,7 @@ async fn sweep(
 ) -> Pass {
     let pass = ledger.begin_pass(found, now).await.unwrap();
     ledger.apply_sessions(pass, sessions).await.unwrap();
-    ledger.complete_pass(pass, now).await.unwrap();
+    ledger.complete_pass(pass, None, now).await.unwrap();
     pass
 }
 

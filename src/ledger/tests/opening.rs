@@ -90,10 +90,38 @@ async fn a_total_that_its_sessions_do_not_add_up_to_is_refused() {
     ] {
         let path = ledger_file(directory.path()).await;
         let connection = rusqlite::Connection::open(&path).unwrap();
+        crate::ledger::seal::register(&connection).unwrap();
         connection.execute_batch(tampering).unwrap();
+        for table in ["series", "session"] {
+            reseal(&connection, table);
+        }
         drop(connection);
         let message = refused(&path);
         assert!(message.contains("are not the sum of its sessions"), "{tampering}: {message}");
+        fs::remove_file(&path).unwrap();
+    }
+}
+
+/// Makes rows sound again after a change that only their sums betray.
+fn reseal(connection: &rusqlite::Connection, table: &str) {
+    let table = crate::ledger::seal::TABLES.into_iter().find(|sealed| sealed.name == table).unwrap();
+    let columns = table.columns.join(", ");
+    connection.execute_batch(&format!("UPDATE {} SET seal = seal({columns})", table.name)).unwrap();
+}
+
+#[tokio::test]
+async fn a_row_that_was_changed_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    for (tampering, table) in [
+        ("UPDATE session SET session_id = 's7x' WHERE session_id = 's7'", "session"),
+        ("UPDATE session SET state = 'error' WHERE session_id = 's7'", "session"),
+        ("UPDATE series SET held = 1 - held", "series"),
+        ("UPDATE gateway SET baseline_cut = baseline_cut + 1", "gateway"),
+    ] {
+        let path = ledger_file(directory.path()).await;
+        rusqlite::Connection::open(&path).unwrap().execute_batch(tampering).unwrap();
+        let message = refused(&path);
+        assert!(message.contains(&format!("a row of table {table} (")), "{tampering}: {message}");
         fs::remove_file(&path).unwrap();
     }
 }

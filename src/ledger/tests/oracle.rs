@@ -50,7 +50,7 @@ proptest! {
                     }
                     Step::Complete { gateway } => {
                         let pass = ledger.begin_pass(old(&format!("g{gateway}")), 2_000).await.unwrap();
-                        ledger.complete_pass(pass, 2_000).await.unwrap();
+                        ledger.complete_pass(pass, None, 2_000).await.unwrap();
                     }
                     Step::Restart => {
                         drop(ledger);

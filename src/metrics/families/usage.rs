@@ -103,7 +103,7 @@ fn shown(view: View<'_>) -> impl Iterator<Item = (&GatewayId, &GatewayTotals)> {
         .ledger
         .gateways
         .iter()
-        .filter(move |(id, gateway)| gateway.baseline_complete.is_some() && view.board.shows(id))
+        .filter(move |(id, gateway)| gateway.is_shown() && view.board.shows(id))
         .map(|(id, gateway)| (id, &**gateway))
 }
 

@@ -118,16 +118,17 @@ impl SessionsSweep {
         let mut notes = Notes::default();
         let sessions = observe_all(page.rows, &mut notes);
         self.context.note(&notes);
-        let (applied, sessions) = self.context.ledger.apply_sessions(pass, sessions).await?;
+        let applied = self.context.ledger.apply_sessions(pass, sessions).await?;
+        let fresh = applied.before.iter().map(|before| before.is_fresh()).collect();
         let (row_count, total_count) = (page.row_count, page.total_count);
-        Ok(Counted { number, row_count, total_count, sessions, fresh: applied.fresh })
+        Ok(Counted { number, row_count, total_count, sessions: applied.sessions, fresh })
     }
 
     /// Shows what a complete pass saw.
     async fn complete(&self, pass: Pass, history: HistoryPass) -> Result<(), SweepError> {
         let Context { ledger, exposition, own, clock, .. } = &*self.context;
         let now = clock.now();
-        ledger.complete_pass(pass, now).await?;
+        ledger.complete_pass(pass, None, now).await?;
         let counts = history.counts().clone();
         let (active, active_dropped) = history.into_active();
         own.dropped_series("livy_session_info", active_dropped);

@@ -1,0 +1,196 @@
+//! A checksum in every row, so that a byte that changed on disk is noticed. Invariant: rows are written through a
+//! [`Table`], which seals them.
+
+use rusqlite::functions::{Context, FunctionFlags};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Params};
+
+/// A table and its columns, the seal left out.
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    pub(super) columns: &'static [&'static str],
+}
+
+pub(super) const SCOPE: Table = Table { name: "scope", columns: &["account", "region", "watched_since"] };
+pub(super) const GATEWAY: Table = Table {
+    name: "gateway",
+    columns: &[
+        "gateway_key",
+        "account",
+        "workspace_id",
+        "livy_compute_id",
+        "baseline",
+        "baseline_cut",
+        "baseline_complete",
+        "born_watched",
+        "pass",
+        "complete_pass",
+        "full_pass_at",
+        "history_order",
+        "pruned_through",
+        "resweep",
+    ],
+};
+pub(super) const SERIES: Table = Table {
+    name: "series",
+    columns: &[
+        "series_key",
+        "gateway_key",
+        "queue",
+        "held",
+        "nano_cu_hours",
+        "vcore_seconds",
+        "mb_seconds",
+        "base_nano_cu_hours",
+        "base_vcore_seconds",
+        "base_mb_seconds",
+        "over_nano_cu_hours",
+        "over_vcore_seconds",
+        "over_mb_seconds",
+        "created",
+        "terminated",
+        "error",
+    ],
+};
+/// Without its key, which is the order of arrival.
+pub(super) const SESSION: Table = Table {
+    name: "session",
+    columns: &[
+        "gateway_key",
+        "id_hash",
+        "session_id",
+        "series_key",
+        "pass",
+        "state",
+        "created",
+        "ended",
+        "counted",
+        "nano_cu_hours",
+        "vcore_seconds",
+        "mb_seconds",
+        "base_nano_cu_hours",
+        "base_vcore_seconds",
+        "base_mb_seconds",
+        "over_nano_cu_hours",
+        "over_vcore_seconds",
+        "over_mb_seconds",
+    ],
+};
+pub(super) const PRUNED: Table = Table {
+    name: "pruned",
+    columns: &[
+        "series_key",
+        "sessions",
+        "nano_cu_hours",
+        "vcore_seconds",
+        "mb_seconds",
+        "base_nano_cu_hours",
+        "base_vcore_seconds",
+        "base_mb_seconds",
+        "over_nano_cu_hours",
+        "over_vcore_seconds",
+        "over_mb_seconds",
+        "created",
+        "terminated",
+        "error",
+    ],
+};
+pub(super) const SESSION_DURATION: Table =
+    Table { name: "session_duration", columns: &["gateway_key", "bucket", "count", "sum"] };
+pub(super) const WORKSPACE: Table =
+    Table { name: "workspace", columns: &["workspace_key", "account", "workspace_id", "clusters_complete"] };
+pub(super) const CLUSTER: Table = Table {
+    name: "cluster",
+    columns: &["workspace_key", "session_cluster_id", "kind", "state", "starting_since"],
+};
+pub(super) const CLUSTER_CHANGE: Table =
+    Table { name: "cluster_change", columns: &["workspace_key", "kind", "state", "changes"] };
+pub(super) const START_DURATION: Table =
+    Table { name: "start_duration", columns: &["workspace_key", "kind", "bucket", "count", "sum"] };
+
+/// All of them.
+pub(super) const TABLES: [&Table; 10] = [
+    &SCOPE,
+    &GATEWAY,
+    &SERIES,
+    &SESSION,
+    &PRUNED,
+    &SESSION_DURATION,
+    &WORKSPACE,
+    &CLUSTER,
+    &CLUSTER_CHANGE,
+    &START_DURATION,
+];
+
+impl Table {
+    /// Writes a row, in the place of the one with its key if there is one.
+    pub(super) fn put(&self, connection: &Connection, row: impl Params) -> rusqlite::Result<()> {
+        let (columns, values) = (self.columns.join(", "), self.parameters());
+        let sql = format!(
+            "INSERT OR REPLACE INTO {} ({columns}, seal) VALUES ({values}, seal({values}))",
+            self.name
+        );
+        connection.prepare_cached(&sql)?.execute(row).map(drop)
+    }
+
+    /// `?1, ?2, …`, one a column.
+    pub(super) fn parameters(&self) -> String {
+        let numbers: Vec<String> = (1..=self.columns.len()).map(|number| format!("?{number}")).collect();
+        numbers.join(", ")
+    }
+
+    /// The first row whose seal is broken, by its place in the table.
+    pub(super) fn broken(&self, connection: &Connection) -> rusqlite::Result<Option<String>> {
+        let columns = self.columns.join(", ");
+        let sql =
+            format!("SELECT {} FROM {} WHERE seal <> seal({columns}) LIMIT 1", self.columns[0], self.name);
+        let mut select = connection.prepare(&sql)?;
+        let mut rows = select.query([])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        Ok(Some(format!(
+            "a row of table {} ({} = {:?}) was changed",
+            self.name,
+            self.columns[0],
+            row.get_ref(0)?
+        )))
+    }
+}
+
+/// Gives the connection the function that the statements above call.
+pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_scalar_function("seal", -1, flags, |context| Ok(seal(context)))
+}
+
+/// CRC-32 of the values, each with its type, so that no two rows read alike.
+fn seal(context: &Context<'_>) -> i64 {
+    let mut crc = crc32fast::Hasher::new();
+    for index in 0..context.len() {
+        match context.get_raw(index) {
+            ValueRef::Null => crc.update(b"n"),
+            ValueRef::Integer(value) => {
+                crc.update(b"i");
+                crc.update(&value.to_le_bytes());
+            }
+            ValueRef::Real(value) => {
+                crc.update(b"r");
+                crc.update(&value.to_le_bytes());
+            }
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+                crc.update(b"t");
+                crc.update(&(bytes.len() as u64).to_le_bytes());
+                crc.update(bytes);
+            }
+        }
+    }
+    crc.finalize().into()
+}
+
+/// 64-bit FNV-1a, as the index of sessions stores it; stable for good, as it is on disk.
+pub(super) fn id_hash(session_id: &str) -> i64 {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for byte in session_id.bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash.cast_signed()
+}
