@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Gateway, SessionsSweep, Workspace};
+use super::{History, SessionsSweep, Workspace};
 use crate::collect::{Notes, observe_all};
 use crate::model::{GatewayObservation, Target, TargetKind, WorkspaceId};
 use crate::scheduler::children::Children;
@@ -32,9 +32,15 @@ impl GatewaysSweep {
         self.children.reconcile(&self.stop, wanted, |row, stop| {
             let scope = &self.workspace.scope.id;
             let target = Target::livy_sessions(scope, &self.workspace.workspace_id, &row.livy_compute_id);
-            let gateway =
-                Gateway { workspace: self.workspace.clone(), id: target.gateway(), created: row.created };
-            let sweep = SessionsSweep::new(Arc::clone(&self.context), gateway, target.clone(), settings);
+            let history = History {
+                context: Arc::clone(&self.context),
+                workspace: self.workspace.clone(),
+                target: target.clone(),
+                gateway: target.gateway(),
+                created: row.created,
+                page_size: settings.collector.page_size,
+            };
+            let sweep = SessionsSweep::new(history, settings);
             self.context.spawn(target, settings.collector, sweep, stop);
         });
     }
