@@ -1,3 +1,17 @@
-//! Integration tests.
+//! Integration tests: the whole program as a process, against the simulator; and what the project promises of its shape.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test may panic and tell why, in its helpers, too"
+)]
+
+mod architecture;
 mod bad_config;
+mod daemon;
+mod docs;
+mod golden;
+mod harness;
+mod prometheus;
+mod promtool;
