@@ -4,7 +4,9 @@ use std::fs;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use crate::harness::{Lab, PROGRAM, run, wait_for, world};
+use emr_serverless_spark_exporter::sim::{Fault, Scope};
+
+use crate::harness::{HOUR, Lab, PROGRAM, metric, run, wait_for, world};
 
 #[test]
 fn it_is_healthy_at_once_and_ready_after_its_first_pass() {
@@ -26,15 +28,14 @@ fn it_is_healthy_at_once_and_ready_after_its_first_pass() {
     });
     assert!(refusals > 5, "the first pass took time");
     // Each target of the tree was swept by then.
-    let page = daemon.scrape();
-    assert_eq!(crate::harness::metric("exporter_sweep_success").count_in(&page), 1 + 2 * (2 + 2));
-    lab.truth().equals(&page).unwrap();
+    // The page is renewed ten times a second.
+    daemon.until("all targets", |page| match metric("exporter_sweep_success").sum_in(page) {
+        9.0 => lab.truth().equals(page),
+        count => Err(format!("{count} of 1 + 2 × (2 + 2)")),
+    });
 
     // Ready is for good, whatever the cloud does.
-    lab.simulator.faults().always(
-        emr_serverless_spark_exporter::sim::Fault::ServerError(500),
-        emr_serverless_spark_exporter::sim::Scope::any(),
-    );
+    lab.simulator.faults().always(Fault::ServerError(500), Scope::any());
     lab.simulator.set_latency(Duration::ZERO);
     daemon.sweeps("workspaces", 2.0);
     assert_eq!((daemon.get("/-/ready").0, daemon.get("/-/healthy").0), (200, 200));
@@ -55,7 +56,7 @@ fn a_second_exporter_on_the_same_ledger_is_refused() {
     );
     assert!(second.log.ends_with(&message), "{}", second.log);
     // The first one is none the worse for it.
-    lab.advance(crate::harness::HOUR);
+    lab.advance(HOUR);
     lab.settle(&daemon);
     // Nor is the ledger locked for good by a kill.
     daemon.kill();
@@ -158,4 +159,24 @@ fn usage_errors_end_with_64_and_the_version_is_told() {
     assert_eq!(run(&["--version"]), (Some(0), version, String::new()));
     assert!(run(&["--help"]).1.contains("--config.file"));
     assert!(std::path::Path::new(PROGRAM).exists());
+}
+
+#[test]
+fn json_log_lines_are_objects_that_name_each_field_once() {
+    let lab = Lab::new(world());
+    let daemon = lab.settings().set("log.format", "json").start();
+    lab.simulator.faults().always(Fault::ServerError(500), Scope::any());
+    daemon.sweeps("workspaces", 4.0);
+    lab.simulator.faults().clear();
+    lab.settle(&daemon);
+    let ended = daemon.end("TERM");
+    let mut levels = std::collections::BTreeSet::new();
+    for line in ended.log.lines() {
+        let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
+        for name in fields.keys() {
+            assert_eq!(line.matches(&format!("\"{name}\":")).count(), 1, "{name} in {line}");
+        }
+        levels.insert(fields["level"].as_str().unwrap().to_owned());
+    }
+    assert!(levels.len() >= 3, "{levels:?}");
 }

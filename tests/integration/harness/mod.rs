@@ -267,6 +267,14 @@ impl Drop for Running {
     }
 }
 
+/// The address in the log line that tells it, as text or as JSON.
+fn listening(line: &str) -> Option<SocketAddr> {
+    let is_it = line.contains(": listening address=") || line.contains("\"message\":\"listening\"");
+    let rest = line.split("address").nth(1).filter(|_| is_it)?;
+    let rest = rest.trim_start_matches(['=', '"', ':']);
+    rest.split([' ', '"']).next()?.parse().ok()
+}
+
 /// A running exporter.
 pub struct Daemon {
     process: Running,
@@ -278,10 +286,8 @@ impl Daemon {
         let mut process = Running::start(command);
         let address = wait_for("the exporter to listen", || {
             let log = process.log();
-            let line = log.lines().find(|line| line.contains("listening address="));
-            if let Some(line) = line {
-                let address = line.split("address=").nth(1).and_then(|rest| rest.split(' ').next());
-                return Ok(address.unwrap().parse().unwrap());
+            if let Some(address) = log.lines().find_map(listening) {
+                return Ok(address);
             }
             assert!(!process.has_ended(), "it ended: {log}");
             Err(log)
