@@ -142,4 +142,11 @@ fn prometheus_answers_with_the_truth_and_stores_no_fall() {
     #[expect(clippy::cast_precision_loss, reason = "a count")]
     let created = lab.world().truth(workspace, first)["late_queue"].created as f64;
     assert_eq!(increase("late_queue"), created);
+
+    // The queries of the documentation are understood, and those about usage have an answer.
+    for query in crate::docs::queries() {
+        let found = prometheus.query(&query);
+        let is_about_trouble = query.contains("failure_info") || query.contains(" > ");
+        assert!(is_about_trouble || !found.is_empty(), "no answer to {query}");
+    }
 }
