@@ -233,6 +233,38 @@ fn lists_that_contradict_themselves_keep_what_was_known() {
 }
 
 #[test]
+fn a_row_that_cannot_be_read_takes_nothing_from_the_page() {
+    let lab = Lab::new(world());
+    let daemon = lab.start();
+    let names = [("workspace_info", 2), ("livy_gateway_info", 4), ("session_cluster_info", 12)];
+    let all = |page: &Page| -> Result<(), String> {
+        let counts = names.map(|(name, _)| (name, metric(name).count_in(page)));
+        if counts == names { lab.truth().equals(page) } else { Err(format!("{counts:?}")) }
+    };
+    daemon.until("everything", all);
+    for fault in [Fault::MalformedRow, Fault::MistypedRow] {
+        for operation in
+            [Operation::ListWorkspaces, Operation::ListLivyCompute, Operation::ListSessionClusters]
+        {
+            lab.simulator.faults().always(fault.clone(), Scope::of(operation));
+        }
+        let unread = metric("exporter_malformed_fields_total");
+        let before = unread.sum_in(&daemon.scrape());
+        // Several sweeps of each target, and every page in between.
+        daemon.until("odd rows", |page| {
+            all(page).unwrap();
+            match unread.sum_in(page) - before {
+                30.0.. => Ok(()),
+                count => Err(count.to_string()),
+            }
+        });
+        lab.simulator.faults().clear();
+    }
+    assert_failing(&lab.settle(&daemon), 0);
+    assert!(!daemon.log().contains("gone: no longer polled"));
+}
+
+#[test]
 fn odd_rows_and_fields_are_counted_and_cost_nothing_else() {
     let lab = Lab::new(world());
     let daemon = lab.start();
