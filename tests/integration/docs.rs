@@ -14,8 +14,11 @@ const FILE: &str = "docs/metrics.md";
 const BEGIN: &str = "<!-- families: begin -->\n";
 const END: &str = "<!-- families: end -->\n";
 
-/// The tables, in their order, each with what it holds.
-const GROUPS: [(&str, fn(&str) -> bool); 8] = [
+/// A table: its title, and whether it holds the family of a name.
+type Group = (&'static str, fn(&str) -> bool);
+
+/// The tables, in their order.
+const GROUPS: [Group; 8] = [
     ("Workspaces", |name| name.starts_with("workspace_")),
     ("Session clusters", |name| name.starts_with("session_cluster")),
     ("Livy gateways", |name| name.starts_with("livy_gateway_")),
