@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::listing::{Listing, Settling};
 use super::order::Proof;
-use super::steady::Tracker;
+use super::tracker::Tracker;
 use crate::clock::UnixMillis;
 use crate::model::{Before, FailureReason, HistoryOrder, SessionObservation};
 

@@ -9,12 +9,14 @@ mod notes;
 mod order;
 mod session_clusters;
 mod steady;
+mod tracker;
 mod workspaces;
 
 pub use history::{HistoryError, HistoryPage, HistoryPass, ReadPages, Verdict};
 pub use listing::{Counts, Listing, Settling, Unsettled};
 pub use notes::Notes;
-pub use steady::{Advance, SteadyPoll, Surprise, Tracker};
+pub use steady::{Advance, SteadyPoll, Surprise};
+pub use tracker::Tracker;
 
 use crate::api::wire;
 use crate::model::{ClusterObservation, GatewayObservation, SessionObservation, WorkspaceObservation};

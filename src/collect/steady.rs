@@ -5,8 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::history::{HistoryPage, ReadPages};
-use super::listing::{Counts, Listing, Settling};
+use super::listing::{Counts, Settling};
 use super::order::{self, Span};
+use super::tracker::Tracker;
 use crate::clock::UnixMillis;
 use crate::model::{Before, HistoryOrder};
 
@@ -14,14 +15,6 @@ use crate::model::{Before, HistoryOrder};
 const EXTRA_PAGES_MAX: u32 = 20;
 /// How often the young end is read again because sessions were born meanwhile.
 const REREADS_MAX: u32 = 3;
-
-/// What is known of a history between two polls.
-#[derive(Clone, Debug)]
-pub struct Tracker {
-    order: Option<HistoryOrder>,
-    page_size: u64,
-    listing: Listing,
-}
 
 /// Why a poll cannot be completed by pages.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,34 +83,15 @@ struct Read {
     is_all_born: bool,
 }
 
-impl Tracker {
-    /// What a pass or the ledger knows; `order` is `None` where it is not proven.
-    pub fn new(order: Option<HistoryOrder>, page_size: u64, listing: Listing) -> Self {
-        Self { order, page_size: page_size.max(1), listing }
-    }
-
-    /// Whether a poll by pages is possible, and less than a pass over the whole.
-    pub fn can_follow(&self) -> bool {
-        self.order.is_some() && !self.listing.overflowed && self.listing.total() > self.page_size
-    }
-
-    /// What is listed.
-    pub fn listing(&self) -> &Listing {
-        &self.listing
-    }
-
-    /// Begins a poll; `None` where [`Tracker::can_follow`] says no.
-    pub fn poll(&mut self, settling: Settling) -> Option<SteadyPoll<'_>> {
-        if !self.can_follow() {
-            return None;
-        }
-        let order = self.order?;
-        let total = self.listing.total();
+impl<'t> SteadyPoll<'t> {
+    /// Before the first page.
+    pub(super) fn new(tracker: &'t mut Tracker, order: HistoryOrder, settling: Settling) -> Self {
+        let total = tracker.listing.total();
         let first = match order {
             HistoryOrder::NewestFirst => 1,
-            HistoryOrder::OldestFirst => page_of(total.saturating_sub(1), self.page_size),
+            HistoryOrder::OldestFirst => page_of(total.saturating_sub(1), tracker.page_size),
         };
-        Some(SteadyPoll {
+        Self {
             order,
             settling,
             phase: Phase::YoungEnd,
@@ -125,17 +99,15 @@ impl Tracker {
             read: BTreeMap::new(),
             pages_read: 0,
             pages_named: 0,
-            missing: self.listing.unsettled.keys().cloned().collect(),
+            missing: tracker.listing.unsettled.keys().cloned().collect(),
             total,
             left: 0,
             rereads: 0,
             extra: 0,
-            tracker: self,
-        })
+            tracker,
+        }
     }
-}
 
-impl SteadyPoll<'_> {
     /// What to do next, when no page is on its way and none is to be asked for.
     ///
     /// # Errors

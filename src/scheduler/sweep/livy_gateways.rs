@@ -9,6 +9,7 @@ use super::{History, SessionsSweep, Workspace};
 use crate::collect::{Notes, observe_all};
 use crate::model::{GatewayObservation, Target, TargetKind, WorkspaceId};
 use crate::scheduler::children::Children;
+use crate::scheduler::list::keep_known;
 use crate::scheduler::poll::Sweep;
 use crate::scheduler::{Context, SweepError};
 
@@ -18,11 +19,13 @@ pub(super) struct GatewaysSweep {
     workspace: Workspace,
     stop: CancellationToken,
     children: Children,
+    /// As the latest complete sweep saw them.
+    known: BTreeMap<String, GatewayObservation>,
 }
 
 impl GatewaysSweep {
     pub(super) fn new(context: Arc<Context>, workspace: Workspace, stop: CancellationToken) -> Self {
-        Self { context, workspace, stop, children: Children::default() }
+        Self { context, workspace, stop, children: Children::default(), known: BTreeMap::new() }
     }
 
     fn reconcile(&mut self, rows: &BTreeMap<String, GatewayObservation>) {
@@ -52,10 +55,12 @@ impl Sweep for GatewaysSweep {
         self.context.own.page(TargetKind::LivyGateways);
         let mut notes = Notes::default();
         // The list has no pages; should it repeat a gateway, the last row counts.
-        let rows: BTreeMap<String, GatewayObservation> = observe_all(page.rows, &mut notes)
-            .into_iter()
-            .map(|row| (row.livy_compute_id.clone(), row))
-            .collect();
+        let seen = observe_all(page.rows, &mut notes);
+        let unusable = page.row_count.saturating_sub(seen.len());
+        let mut rows: BTreeMap<String, GatewayObservation> =
+            seen.into_iter().map(|row| (row.livy_compute_id.clone(), row)).collect();
+        keep_known(&mut rows, &self.known, unusable);
+        self.known.clone_from(&rows);
         self.context.note(&notes);
         self.reconcile(&rows);
         let workspace = WorkspaceId {
