@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
-use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::{
-    HOUR, Lab, MINUTE, PREFIX, Page, Running, Series, Settings, Truth, free_port, http_get, wait_for, world,
+    HOUR, Lab, MINUTE, PREFIX, Page, Running, Series, Settings, Truth, free_port, http_get, tied, wait_for,
+    world,
 };
 
 /// A Prometheus that scrapes every second.
@@ -33,7 +33,7 @@ impl Prometheus {
         let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
             .any(|directory| directory.join("prometheus").is_file());
         assert!(found, "no prometheus; run make test, which installs it");
-        let mut command = Command::new("prometheus");
+        let mut command = tied("prometheus");
         command
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()))
