@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use emr_serverless_spark_exporter::app::{self, AppError};
 use emr_serverless_spark_exporter::cli::{self, Cli, Command, ConfigFlags};
+use emr_serverless_spark_exporter::clock::Clock;
 use emr_serverless_spark_exporter::config::{self, Config, ConfigErrors, LoadRequest};
 use emr_serverless_spark_exporter::logging;
 
@@ -39,6 +40,11 @@ fn run(command: Command) -> Result<(), AppError> {
             let config = load(&flags)?;
             logging::init(config.log);
             runtime.block_on(app::serve(config))
+        }
+        Command::Ledger(command) => {
+            let text = app::ledger_command(command, config::process_environment(), &Clock::System)?;
+            let _ = writeln!(std::io::stdout(), "{text}");
+            Ok(())
         }
         Command::Demo(flags) => {
             logging::init(flags.log.log());

@@ -2,8 +2,11 @@
 
 mod clusters;
 mod counting;
+mod documentation;
 mod opening;
 mod oracle;
+mod pruning;
+mod safety;
 
 use std::path::Path;
 use std::sync::Arc;

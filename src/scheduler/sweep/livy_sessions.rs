@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::Workspace;
-use crate::clock::UnixMillis;
+use crate::clock::{UnixMillis, millis};
 use crate::collect::{HistoryPage, HistoryPass, Notes, Verdict, observe_all};
 use crate::config::LivySessions;
 use crate::ledger::{Discovered, Pass};
@@ -134,6 +134,8 @@ impl SessionsSweep {
         own.dropped_series("livy_session_info", active_dropped);
         let view = SessionsView { counts, active };
         exposition.update(|board| board.set_sessions(self.gateway.id.clone(), now, view));
+        let pruned = ledger.prune(pass, now.saturating_sub(millis(self.context.retention))).await?;
+        own.pruned_sessions(pruned);
         Ok(())
     }
 }
