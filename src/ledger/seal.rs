@@ -1,7 +1,7 @@
 //! A checksum in every row, so that a byte that changed on disk is noticed. Invariant: rows are written through a
 //! [`Table`], which seals them.
 
-use rusqlite::functions::{Context, FunctionFlags};
+use rusqlite::functions::FunctionFlags;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Params};
 
@@ -11,6 +11,7 @@ pub(super) struct Table {
     pub(super) columns: &'static [&'static str],
 }
 
+pub(super) const PROGRESS: Table = Table { name: "progress", columns: &["id", "commits"] };
 pub(super) const SCOPE: Table = Table { name: "scope", columns: &["account", "region", "watched_since"] };
 pub(super) const GATEWAY: Table = Table {
     name: "gateway",
@@ -109,7 +110,8 @@ pub(super) const START_DURATION: Table =
     Table { name: "start_duration", columns: &["workspace_key", "kind", "bucket", "count", "sum"] };
 
 /// All of them.
-pub(super) const TABLES: [&Table; 10] = [
+pub(super) const TABLES: [&Table; 11] = [
+    &PROGRESS,
     &SCOPE,
     &GATEWAY,
     &SERIES,
@@ -139,6 +141,12 @@ impl Table {
         numbers.join(", ")
     }
 
+    /// Seals all rows again, after a change that did not go through [`Self::put`].
+    pub(super) fn reseal(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let columns = self.columns.join(", ");
+        connection.execute_batch(&format!("UPDATE {} SET seal = seal({columns})", self.name))
+    }
+
     /// The first row whose seal is broken, by its place in the table.
     pub(super) fn broken(&self, connection: &Connection) -> rusqlite::Result<Option<String>> {
         let columns = self.columns.join(", ");
@@ -159,14 +167,16 @@ impl Table {
 /// Gives the connection the function that the statements above call.
 pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-    connection.create_scalar_function("seal", -1, flags, |context| Ok(seal(context)))
+    connection.create_scalar_function("seal", -1, flags, |context| {
+        of((0..context.len()).map(|index| Ok(context.get_raw(index))))
+    })
 }
 
 /// CRC-32 of the values, each with its type, so that no two rows read alike.
-fn seal(context: &Context<'_>) -> i64 {
+pub(super) fn of<'a>(values: impl Iterator<Item = rusqlite::Result<ValueRef<'a>>>) -> rusqlite::Result<i64> {
     let mut crc = crc32fast::Hasher::new();
-    for index in 0..context.len() {
-        match context.get_raw(index) {
+    for value in values {
+        match value? {
             ValueRef::Null => crc.update(b"n"),
             ValueRef::Integer(value) => {
                 crc.update(b"i");
@@ -183,7 +193,7 @@ fn seal(context: &Context<'_>) -> i64 {
             }
         }
     }
-    crc.finalize().into()
+    Ok(crc.finalize().into())
 }
 
 /// 64-bit FNV-1a, as the index of sessions stores it; stable for good, as it is on disk.

@@ -17,6 +17,8 @@ pub(super) struct Store {
     pub(super) baseline: Baseline,
     /// The totals, ahead of the disk while a transaction is open.
     pub(super) totals: LedgerSnapshot,
+    /// Transactions that changed something, as the file has it.
+    pub(super) commits: i64,
     changed: bool,
 }
 
@@ -26,9 +28,10 @@ impl Store {
         connection: Connection,
         baseline: Baseline,
         totals: LedgerSnapshot,
+        commits: i64,
     ) -> Self {
         connection.set_prepared_statement_cache_capacity(32);
-        Self { path: path.to_owned(), connection, baseline, totals, changed: false }
+        Self { path: path.to_owned(), connection, baseline, totals, commits, changed: false }
     }
 
     /// The totals, to be published after a commit.
