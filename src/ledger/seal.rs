@@ -126,9 +126,15 @@ impl Table {
     /// Writes a row, in the place of the one with its key if there is one.
     pub(super) fn put(&self, connection: &Connection, row: impl Params) -> rusqlite::Result<()> {
         let (columns, values) = (self.columns.join(", "), self.parameters());
+        // Not REPLACE: that deletes the row first, and so has SQLite look through all sessions for ones that refer to
+        // it. The first column is a key, or part of one, and stays.
+        let changes: Vec<String> =
+            self.columns[1..].iter().map(|column| format!("{column} = excluded.{column}")).collect();
         let sql = format!(
-            "INSERT OR REPLACE INTO {} ({columns}, seal) VALUES ({values}, seal({values}))",
-            self.name
+            "INSERT INTO {} ({columns}, seal) VALUES ({values}, seal({values}))
+             ON CONFLICT DO UPDATE SET {}, seal = excluded.seal",
+            self.name,
+            changes.join(", ")
         );
         connection.prepare_cached(&sql)?.execute(row).map(drop)
     }
@@ -162,28 +168,33 @@ pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
     connection.create_scalar_function("seal", -1, flags, |context| Ok(seal(context)))
 }
 
-/// CRC-32 of the values, each with its type, so that no two rows read alike.
 fn seal(context: &Context<'_>) -> i64 {
-    let mut crc = crc32fast::Hasher::new();
-    for index in 0..context.len() {
-        match context.get_raw(index) {
-            ValueRef::Null => crc.update(b"n"),
+    seal_of((0..context.len()).map(|index| context.get_raw(index)))
+}
+
+/// CRC-32 of the values, each with its type, so that no two rows read alike.
+pub(super) fn seal_of<'a>(values: impl Iterator<Item = ValueRef<'a>>) -> i64 {
+    // Gathered first: the checksum of many bytes at once is several times as fast as one value at a time.
+    let mut bytes = Vec::with_capacity(256);
+    for value in values {
+        match value {
+            ValueRef::Null => bytes.push(b'n'),
             ValueRef::Integer(value) => {
-                crc.update(b"i");
-                crc.update(&value.to_le_bytes());
+                bytes.push(b'i');
+                bytes.extend_from_slice(&value.to_le_bytes());
             }
             ValueRef::Real(value) => {
-                crc.update(b"r");
-                crc.update(&value.to_le_bytes());
+                bytes.push(b'r');
+                bytes.extend_from_slice(&value.to_le_bytes());
             }
-            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-                crc.update(b"t");
-                crc.update(&(bytes.len() as u64).to_le_bytes());
-                crc.update(bytes);
+            ValueRef::Text(text) | ValueRef::Blob(text) => {
+                bytes.push(b't');
+                bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+                bytes.extend_from_slice(text);
             }
         }
     }
-    crc.finalize().into()
+    crc32fast::hash(&bytes).into()
 }
 
 /// 64-bit FNV-1a, as the index of sessions stores it; stable for good, as it is on disk.

@@ -1,12 +1,13 @@
 //! Livy sessions: from what a page shows to what the totals gain. Invariant: a figure of a session counts once, at the
 //! highest value ever observed; what was counted is never taken back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
 
 use super::gateway::Pass;
+use super::histogram::Bucket;
 use super::store::Store;
 use super::{GatewayTotals, LedgerError, SeriesKey, SeriesTotals, seal};
 use crate::clock::UnixMillis;
@@ -71,14 +72,15 @@ pub(super) fn apply(
 ) -> Result<Applied, LedgerError> {
     let mut applied = Applied { sessions, ..Applied::default() };
     let changed = store.edit_gateway("counting sessions", pass.is_of(), |connection, _, gateway| {
-        let mut page = Page { connection, gateway, pass, touched: BTreeSet::new(), ended: false };
+        let mut page =
+            Page { connection, gateway, pass, touched: BTreeSet::new(), durations: BTreeMap::new() };
         for index in 0..applied.sessions.len() {
             if let Err(error) = page.take(index, &mut applied)? {
                 return Ok(Err(error));
             }
         }
-        page.write_series()?;
-        Ok(Ok(page.ended || !page.touched.is_empty()))
+        page.write_totals()?;
+        Ok(Ok(!page.durations.is_empty() || !page.touched.is_empty()))
     })?;
     store.totals.sessions += applied.before.iter().filter(|before| **before == Before::New).count() as u64;
     if changed {
@@ -94,8 +96,8 @@ struct Page<'a> {
     pass: Pass,
     /// Queues whose totals changed.
     touched: BTreeSet<String>,
-    /// Whether a duration was counted.
-    ended: bool,
+    /// Buckets of durations that changed, by their bound.
+    durations: BTreeMap<i64, Bucket>,
 }
 
 impl Page<'_> {
@@ -136,11 +138,8 @@ impl Page<'_> {
             None => return Ok(Err(LedgerError::Overflow { subject: format!("queue {queue:?}") })),
         }
         if let Some(duration) = duration {
-            self.ended = true;
             let bucket = self.gateway.durations.observe(duration);
-            let row =
-                params![self.pass.gateway_key, bucket.bound_ms, bucket.count.cast_signed(), bucket.sum_ms];
-            seal::SESSION_DURATION.put(self.connection, row)?;
+            self.durations.insert(bucket.bound_ms, bucket);
         }
         if before != after {
             write(self.connection, key, self.pass.gateway_key, &seen.session_id, &after)?;
@@ -177,12 +176,17 @@ impl Page<'_> {
         Ok(series)
     }
 
-    /// Writes the totals that changed.
-    fn write_series(&self) -> rusqlite::Result<()> {
+    /// Writes the totals that changed, once a page.
+    fn write_totals(&self) -> rusqlite::Result<()> {
+        let gateway_key = self.pass.gateway_key;
+        for Bucket { bound_ms, count, sum_ms } in self.durations.values() {
+            let row = params![gateway_key, bound_ms, count.cast_signed(), sum_ms];
+            seal::SESSION_DURATION.put(self.connection, row)?;
+        }
         let touched = self.touched.iter().filter_map(|queue| self.gateway.series.get_key_value(queue));
         touched
             .into_iter()
-            .try_for_each(|(queue, series)| put_series(self.connection, self.pass.gateway_key, queue, series))
+            .try_for_each(|(queue, series)| put_series(self.connection, gateway_key, queue, series))
     }
 }
 
