@@ -1,9 +1,13 @@
-//! One pass over a page-numbered session history. Invariant: it is complete only if the sessions that it saw account
-//! for the declared total; a list that moved while it was read is read again at its ends, where lists grow.
+//! One pass over the whole of a page-numbered session history. Invariant: it is complete only if the sessions that it
+//! saw account for the declared total; a list that moved while it was read is read again at its ends, where lists grow.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
-use crate::model::{FailureReason, SessionObservation, SessionState, Usage};
+use super::listing::{Listing, Settling};
+use super::order::Proof;
+use super::tracker::Tracker;
+use crate::clock::UnixMillis;
+use crate::model::{Before, FailureReason, HistoryOrder, SessionObservation};
 
 /// A page of the history as it was read.
 #[derive(Clone, Copy, Debug)]
@@ -16,17 +20,33 @@ pub struct HistoryPage<'a> {
     pub total_count: Option<u64>,
     /// Its well-formed sessions.
     pub sessions: &'a [SessionObservation],
-    /// For each of them, whether this pass had not seen it before.
-    pub fresh: &'a [bool],
+    /// For each of them, what was known of it.
+    pub before: &'a [Before],
+}
+
+/// Something that asks for pages, several at a time, and takes them in whatever order they come.
+pub trait ReadPages {
+    /// Why it cannot go on.
+    type Error;
+
+    /// The next page to ask for, while others may be on their way; `None` where that depends on those.
+    fn next_page(&mut self) -> Option<u32>;
+
+    /// Takes a page.
+    ///
+    /// # Errors
+    /// Where it cannot go on.
+    fn take(&mut self, page: HistoryPage<'_>) -> Result<(), Self::Error>;
+
+    /// How far it has come, 0 to 1.
+    fn progress(&self) -> f64;
 }
 
 /// What a pass has come to when there is nothing more to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It saw the whole history.
-    Complete,
-    /// The sessions add up, but the list moved meanwhile: complete if none is missing that was there before.
-    CompleteIfNoneMissing,
+    /// The sessions that it saw account for the history: complete, if none is missing that was there before.
+    Accounted,
     /// It must begin again, for this reason.
     Moved(String),
 }
@@ -58,7 +78,7 @@ impl HistoryError {
 pub struct HistoryPass {
     page_size: u64,
     pages_max: u32,
-    series_limit: usize,
+    settling: Settling,
     /// Pages to ask for next.
     queue: VecDeque<u32>,
     /// The highest page number that was ever queued.
@@ -72,18 +92,20 @@ pub struct HistoryPass {
     rows: u64,
     malformed: u64,
     fresh: u64,
-    counts: BTreeMap<(String, SessionState), u64>,
-    active: Vec<SessionObservation>,
-    active_count: u64,
+    oldest: Option<UnixMillis>,
+    proof: Proof,
+    listing: Listing,
+    /// `totalCount` when an unsettled session was read.
+    totals: HashMap<String, u64>,
 }
 
 impl HistoryPass {
-    /// Before the first page. `page_size` is what is asked for; `series_limit` bounds the active sessions kept.
-    pub fn new(page_size: u32, pages_max: u32, series_limit: usize) -> Self {
+    /// Before the first page. `page_size` is what is asked for.
+    pub fn new(page_size: u32, pages_max: u32, settling: Settling) -> Self {
         Self {
             page_size: u64::from(page_size.max(1)),
             pages_max: pages_max.max(1),
-            series_limit,
+            settling,
             queue: VecDeque::from([1]),
             last_page: 1,
             pages_read: 0,
@@ -94,50 +116,11 @@ impl HistoryPass {
             rows: 0,
             malformed: 0,
             fresh: 0,
-            counts: BTreeMap::new(),
-            active: Vec::new(),
-            active_count: 0,
+            oldest: None,
+            proof: Proof::default(),
+            listing: Listing::default(),
+            totals: HashMap::new(),
         }
-    }
-
-    /// The next page to ask for, while others may be on their way; `None` where that depends on those.
-    pub fn next_page(&mut self) -> Option<u32> {
-        self.queue.pop_front()
-    }
-
-    /// How far it has come, 0 to 1.
-    pub fn progress(&self) -> f64 {
-        (f64::from(self.pages_read) / f64::from(self.last_page.max(1))).min(1.0)
-    }
-
-    /// Takes a page, in whatever order they come.
-    ///
-    /// # Errors
-    /// Where the history has more pages than the pass may read.
-    pub fn take(&mut self, page: HistoryPage<'_>) -> Result<(), HistoryError> {
-        let row_count = page.row_count as u64;
-        if self.pages_read == 0 {
-            self.first_total = page.total_count;
-            if page.total_count.is_some_and(|total| row_count > 0 && row_count < total.min(self.page_size)) {
-                // The service hands out smaller pages than it was asked for, and numbers them accordingly.
-                self.page_size = row_count;
-            }
-        }
-        self.pages_read = self.pages_read.saturating_add(1);
-        self.moved |= page.total_count != self.first_total;
-        self.latest_total = page.total_count;
-        let fresh = self.tally(&page);
-        if self.caught_up_to > 0 {
-            // Births at the head push rows on: read on until a page tells nothing new.
-            if fresh > 0 && page.number == self.caught_up_to && page.number < self.last_page {
-                self.caught_up_to += 1;
-                self.queue.push_back(self.caught_up_to);
-            }
-        } else {
-            self.rows += row_count;
-            self.malformed += row_count.saturating_sub(page.sessions.len() as u64);
-        }
-        self.extend(&page)
     }
 
     /// What the pass has come to, when no page is on its way and none is to be asked for. After
@@ -145,13 +128,13 @@ impl HistoryPass {
     pub fn verdict(&self) -> Verdict {
         let accounted = self.fresh + self.malformed;
         let total = self.latest_total.unwrap_or(self.rows);
-        if accounted != total {
-            return Verdict::Moved(format!(
-                "totalCount is {total}, but the pages have {} rows and {accounted} different ones",
-                self.rows
-            ));
+        if accounted == total && (self.caught_up_to > 0 || !self.moved && self.rows == total) {
+            return Verdict::Accounted;
         }
-        if self.moved || self.rows != total { Verdict::CompleteIfNoneMissing } else { Verdict::Complete }
+        Verdict::Moved(format!(
+            "totalCount is {total}, but the pages have {} rows and {accounted} different ones",
+            self.rows
+        ))
     }
 
     /// Has the ends of the list read again; false where that was done already.
@@ -167,43 +150,48 @@ impl HistoryPass {
         true
     }
 
-    /// Listed sessions by queue and state.
-    pub fn counts(&self) -> &BTreeMap<(String, SessionState), u64> {
-        &self.counts
+    /// The earliest creation among the sessions seen: what is missing and older may have left with its age.
+    pub fn oldest(&self) -> Option<UnixMillis> {
+        self.oldest
     }
 
-    /// The active sessions with the most CU-hours, and how many there are beyond the limit.
-    pub fn into_active(mut self) -> (Vec<SessionObservation>, u64) {
-        self.keep_largest();
-        let dropped = self.active_count - self.active.len() as u64;
-        (self.active, dropped)
+    /// The order that a complete pass proves; rows that could not be read, or no total, prove nothing.
+    pub fn order(&self) -> Option<HistoryOrder> {
+        self.proof.order().filter(|_| self.malformed == 0 && self.latest_total.is_some())
     }
 
-    /// Counts what the pass had not seen before; returns how many that are.
-    fn tally(&mut self, page: &HistoryPage<'_>) -> u64 {
-        let mut fresh = 0;
-        for session in page.sessions.iter().zip(page.fresh).filter(|(_, fresh)| **fresh).map(|(s, _)| s) {
-            fresh += 1;
-            match self.counts.get_mut(&(session.queue.clone(), session.state)) {
-                Some(count) => *count += 1,
-                None => drop(self.counts.insert((session.queue.clone(), session.state), 1)),
-            }
-            if !session.state.is_ended() && session.state != SessionState::Unknown {
-                self.active_count += 1;
-                self.active.push(session.clone());
+    /// What a complete pass saw, to be followed from here on.
+    pub fn finish(mut self) -> Tracker {
+        let order = self.order();
+        if order == Some(HistoryOrder::NewestFirst) {
+            // Births since its page was read have pushed a session on.
+            let total = self.latest_total.unwrap_or(0);
+            for (id, read_at) in &self.totals {
+                if let Some(session) = self.listing.unsettled.get_mut(id) {
+                    session.index += total.saturating_sub(*read_at);
+                }
             }
         }
-        if self.active.len() > self.series_limit.saturating_mul(2).saturating_add(1_000) {
-            self.keep_largest();
+        Tracker::new(order, self.page_size, self.listing)
+    }
+
+    /// Notes what the pass had not seen before; returns how many that are.
+    fn list(&mut self, page: &HistoryPage<'_>) -> u64 {
+        let first_index = u64::from(page.number.saturating_sub(1)) * self.page_size;
+        let mut fresh = 0;
+        for (offset, (session, before)) in page.sessions.iter().zip(page.before).enumerate() {
+            if !before.is_fresh() {
+                continue;
+            }
+            fresh += 1;
+            self.oldest = self.oldest.into_iter().chain(session.created).min();
+            self.listing.add(session, first_index + offset as u64, self.settling);
+            if let (Some(total), true) = (page.total_count, self.listing.follows(&session.session_id)) {
+                self.totals.insert(session.session_id.clone(), total);
+            }
         }
         self.fresh += fresh;
         fresh
-    }
-
-    fn keep_largest(&mut self) {
-        let size = |session: &SessionObservation| session.usage.or(Usage::ZERO).nano_cu_hours;
-        self.active.sort_by(|a, b| size(b).cmp(&size(a)).then_with(|| a.session_id.cmp(&b.session_id)));
-        self.active.truncate(self.series_limit);
     }
 
     /// Queues the pages that this one shows to be there.
@@ -221,6 +209,48 @@ impl HistoryPass {
         self.last_page = self.last_page.max(pages);
         Ok(())
     }
+}
+
+impl ReadPages for HistoryPass {
+    type Error = HistoryError;
+
+    fn next_page(&mut self) -> Option<u32> {
+        self.queue.pop_front()
+    }
+
+    fn progress(&self) -> f64 {
+        (f64::from(self.pages_read) / f64::from(self.last_page.max(1))).min(1.0)
+    }
+
+    fn take(&mut self, page: HistoryPage<'_>) -> Result<(), HistoryError> {
+        let row_count = page.row_count as u64;
+        if self.pages_read == 0 {
+            self.first_total = page.total_count;
+            self.page_size = page_size(self.page_size, row_count, page.total_count);
+        }
+        self.pages_read = self.pages_read.saturating_add(1);
+        self.moved |= page.total_count != self.first_total;
+        self.latest_total = page.total_count;
+        let fresh = self.list(&page);
+        if self.caught_up_to > 0 {
+            // Births at the head push rows on: read on until a page tells nothing new.
+            if fresh > 0 && page.number == self.caught_up_to && page.number < self.last_page {
+                self.caught_up_to += 1;
+                self.queue.push_back(self.caught_up_to);
+            }
+        } else {
+            self.rows += row_count;
+            self.malformed += row_count.saturating_sub(page.sessions.len() as u64);
+            self.proof.take(page.number, page.sessions);
+        }
+        self.extend(&page)
+    }
+}
+
+/// The size of the service's pages: what was asked for, unless the first page shows that they are smaller.
+pub(super) fn page_size(asked: u64, row_count: u64, total_count: Option<u64>) -> u64 {
+    let capped = total_count.is_some_and(|total| row_count > 0 && row_count < total.min(asked));
+    if capped { row_count } else { asked }
 }
 
 #[cfg(test)]

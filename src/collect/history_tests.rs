@@ -1,11 +1,12 @@
 //! Passes over histories that hold still, move and lie.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{ReportedUsage, Usage};
+use crate::model::{ReportedUsage, SessionState, Usage};
 
 const PAGE: u32 = 10;
 
@@ -42,7 +43,9 @@ impl History {
         self.reads += 1;
         let from = (number as usize - 1) * self.page_size;
         let ids: Vec<u32> = self.rows.iter().skip(from).take(self.page_size).copied().collect();
-        let fresh: Vec<bool> = ids.iter().map(|id| self.seen.insert(*id)).collect();
+        let known = Before::Seen(SessionState::Unknown);
+        let before: Vec<Before> =
+            ids.iter().map(|id| if self.seen.insert(*id) { Before::New } else { known }).collect();
         let sessions: Vec<SessionObservation> = ids.iter().map(|id| session(*id)).collect();
         let total = (self.rows.len() as u64).checked_add_signed(self.declared).unwrap();
         pass.take(HistoryPage {
@@ -50,7 +53,7 @@ impl History {
             row_count: sessions.len(),
             total_count: self.has_total.then_some(total),
             sessions: &sessions,
-            fresh: &fresh,
+            before: &before,
         })
     }
 
@@ -63,7 +66,7 @@ impl History {
                 assert!(self.reads < 10_000, "the pass does not end");
             }
             match pass.verdict() {
-                Verdict::Complete => return Verdict::Complete,
+                Verdict::Accounted => return Verdict::Accounted,
                 other if !pass.catch_up() => return other,
                 _ => {}
             }
@@ -71,8 +74,14 @@ impl History {
     }
 }
 
+const SETTLING: Settling = Settling { now: 1_000_000, settle: Duration::from_secs(100) };
+
 fn pass() -> HistoryPass {
-    HistoryPass::new(PAGE, 100, 3)
+    HistoryPass::new(PAGE, 100, SETTLING)
+}
+
+fn listed(pass: &HistoryPass) -> u64 {
+    pass.listing.total()
 }
 
 #[test]
@@ -80,10 +89,10 @@ fn a_still_history_is_read_once_and_counted_by_queue_and_state() {
     for size in [0, 1, 9, 10, 11, 20, 95] {
         let mut history = History::of(0..size);
         let mut pass = pass();
-        assert_eq!(history.sweep(&mut pass, |_, _| {}), Verdict::Complete, "{size} rows");
+        assert_eq!(history.sweep(&mut pass, |_, _| {}), Verdict::Accounted, "{size} rows");
         assert_eq!(history.reads, size.div_ceil(PAGE).max(1), "{size} rows");
-        assert_eq!(pass.counts().values().sum::<u64>(), u64::from(size));
-        let running_even = pass.counts().get(&("even".to_owned(), SessionState::Running));
+        assert_eq!(listed(&pass), u64::from(size));
+        let running_even = pass.listing.counts().get(&("even".to_owned(), SessionState::Running));
         assert_eq!(running_even.copied().unwrap_or(0), u64::from(size.div_ceil(10)));
     }
 }
@@ -92,7 +101,7 @@ fn a_still_history_is_read_once_and_counted_by_queue_and_state() {
 fn without_a_total_it_reads_until_a_page_is_not_full() {
     for (size, reads) in [(0, 1), (9, 1), (10, 2), (25, 3)] {
         let mut history = History { has_total: false, ..History::of(0..size) };
-        assert_eq!(history.sweep(&mut pass(), |_, _| {}), Verdict::Complete);
+        assert_eq!(history.sweep(&mut pass(), |_, _| {}), Verdict::Accounted);
         assert_eq!(history.reads, reads, "{size} rows");
     }
 }
@@ -100,7 +109,7 @@ fn without_a_total_it_reads_until_a_page_is_not_full() {
 #[test]
 fn smaller_pages_than_asked_for_are_followed() {
     let mut history = History { page_size: 4, ..History::of(0..30) };
-    assert_eq!(history.sweep(&mut pass(), |_, _| {}), Verdict::Complete);
+    assert_eq!(history.sweep(&mut pass(), |_, _| {}), Verdict::Accounted);
     assert_eq!(history.reads, 8);
 }
 
@@ -115,9 +124,9 @@ fn births_at_the_head_are_caught_up_with() {
             next += 1;
         }
     });
-    assert_eq!(verdict, Verdict::CompleteIfNoneMissing);
+    assert_eq!(verdict, Verdict::Accounted);
     assert_eq!(history.seen.len(), 52);
-    assert_eq!(pass.counts().values().sum::<u64>(), 52, "a session on two pages counts once");
+    assert_eq!(listed(&pass), 52, "a session on two pages counts once");
 }
 
 #[test]
@@ -128,7 +137,7 @@ fn more_births_than_a_page_are_caught_up_with() {
             rows.splice(0..0, (50..75).rev());
         }
     });
-    assert_eq!(verdict, Verdict::CompleteIfNoneMissing);
+    assert_eq!(verdict, Verdict::Accounted);
     assert_eq!(history.seen.len(), 75);
 }
 
@@ -140,7 +149,7 @@ fn births_at_the_tail_are_caught_up_with() {
             rows.extend(48..63);
         }
     });
-    assert_eq!(verdict, Verdict::CompleteIfNoneMissing);
+    assert_eq!(verdict, Verdict::Accounted);
     assert_eq!(history.seen.len(), 63);
 }
 
@@ -154,7 +163,7 @@ fn rows_that_are_shifted_past_the_reader_are_missed_by_name() {
         }
     });
     // The row that was removed after it was read hides the one that was missed: only the ledger knows it is missing.
-    assert_eq!(verdict, Verdict::CompleteIfNoneMissing);
+    assert_eq!(verdict, Verdict::Accounted);
     assert!(!history.seen.contains(&20));
 }
 
@@ -174,16 +183,21 @@ fn malformed_rows_are_accounted_for() {
     let mut pass = pass();
     assert_eq!(pass.next_page(), Some(1));
     let sessions: Vec<_> = (0..4).map(session).collect();
-    let page =
-        HistoryPage { number: 1, row_count: 6, total_count: Some(6), sessions: &sessions, fresh: &[true; 4] };
+    let page = HistoryPage {
+        number: 1,
+        row_count: 6,
+        total_count: Some(6),
+        sessions: &sessions,
+        before: &[Before::New; 4],
+    };
     pass.take(page).unwrap();
-    assert_eq!((pass.next_page(), pass.verdict()), (None, Verdict::Complete));
+    assert_eq!((pass.next_page(), pass.verdict()), (None, Verdict::Accounted));
 }
 
 #[test]
 fn too_many_pages_are_refused_at_once() {
     let mut history = History::of(0..50);
-    let mut pass = HistoryPass::new(PAGE, 4, 3);
+    let mut pass = HistoryPass::new(PAGE, 4, SETTLING);
     let number = pass.next_page().unwrap();
     let error = history.read(&mut pass, number).unwrap_err();
     assert_eq!(error.to_string(), "the history has 5 pages or more, over the limit of 4 (api.pages_max)");
@@ -195,7 +209,7 @@ fn the_largest_active_sessions_are_kept() {
     let mut history = History::of(0..50);
     let mut pass = pass();
     history.sweep(&mut pass, |_, _| {});
-    let (active, dropped) = pass.into_active();
+    let (active, dropped) = pass.finish().listing().active(3);
     let ids: Vec<&str> = active.iter().map(|session| session.session_id.as_str()).collect();
     assert_eq!((ids, dropped), (vec!["s00045", "s00040", "s00035"], 7));
     assert_eq!(active[0].usage, ReportedUsage::from(Usage { nano_cu_hours: 45, ..Usage::ZERO }));
@@ -225,7 +239,7 @@ proptest! {
         });
         if !matches!(verdict, Verdict::Moved(_)) {
             prop_assert!((1_000..1_000 + size).all(|id| history.seen.contains(&id)));
-            prop_assert_eq!(pass.counts().values().sum::<u64>(), history.seen.len() as u64);
+            prop_assert_eq!(listed(&pass), history.seen.len() as u64);
         }
     }
 
@@ -243,13 +257,16 @@ proptest! {
                 prop_assert!(reads <= 400, "the pass does not end");
                 let (rows, total_count, freshness) = pages[reads as usize % pages.len()];
                 let sessions: Vec<_> = (0..u32::try_from(rows).unwrap()).map(session).collect();
-                let fresh: Vec<bool> = (0..rows).map(|row| freshness >> row & 1 == 1).collect();
-                let page = HistoryPage { number, row_count: rows, total_count, sessions: &sessions, fresh: &fresh };
+                let known = Before::Seen(SessionState::Unknown);
+                let before: Vec<Before> = (0..rows)
+                    .map(|row| if freshness >> row & 1 == 1 { Before::New } else { known })
+                    .collect();
+                let page = HistoryPage { number, row_count: rows, total_count, sessions: &sessions, before: &before };
                 if pass.take(page).is_err() {
                     return Ok(());
                 }
             }
-            ended = pass.verdict() == Verdict::Complete || !pass.catch_up();
+            ended = pass.verdict() == Verdict::Accounted || !pass.catch_up();
         }
     }
 }

@@ -2,14 +2,21 @@
 //! Invariant: pure; no clock, no socket, no file.
 
 mod history;
+mod listing;
 mod livy_gateways;
 mod livy_sessions;
 mod notes;
+mod order;
 mod session_clusters;
+mod steady;
+mod tracker;
 mod workspaces;
 
-pub use history::{HistoryError, HistoryPage, HistoryPass, Verdict};
+pub use history::{HistoryError, HistoryPage, HistoryPass, ReadPages, Verdict};
+pub use listing::{Counts, Listing, Settling, Unsettled};
 pub use notes::Notes;
+pub use steady::{Advance, SteadyPoll, Surprise};
+pub use tracker::Tracker;
 
 use crate::api::wire;
 use crate::model::{ClusterObservation, GatewayObservation, SessionObservation, WorkspaceObservation};

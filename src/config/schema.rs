@@ -49,6 +49,8 @@ pub(super) const KEYS: &[Key] = &[
     text("collectors.livy_sessions.interval", Some("60s")),
     text("collectors.livy_sessions.deadline", Some("1h")),
     text("collectors.livy_sessions.page_size", Some("100")),
+    text("collectors.livy_sessions.full_sweep_interval", Some("6h")),
+    text("collectors.livy_sessions.settle", Some("2h")),
     text("collectors.livy_sessions.series_limit", Some("500")),
     text("api.requests_per_second", Some("10")),
     text("api.max_in_flight", Some("4")),

@@ -16,6 +16,10 @@ const SWEEP: Span =
     Span { min: Duration::from_secs(1), max: Duration::from_secs(24 * 3600), words: "from 1s to 24h" };
 const REQUEST: Span =
     Span { min: Duration::from_millis(100), max: Duration::from_secs(300), words: "from 100ms to 5m" };
+const FULL_SWEEP: Span =
+    Span { min: Duration::from_secs(60), max: Duration::from_secs(7 * 86_400), words: "from 1m to 7days" };
+const SETTLE: Span =
+    Span { min: Duration::ZERO, max: Duration::from_secs(7 * 86_400), words: "from 0s to 7days" };
 const HOLD: Span = Span { min: Duration::ZERO, max: Duration::from_secs(3600), words: "from 0s to 1h" };
 const STALE: Span =
     Span { min: Duration::from_secs(10), max: Duration::from_secs(7 * 86_400), words: "from 10s to 7days" };
@@ -40,7 +44,15 @@ pub(super) fn collectors(reader: &mut Reader) -> Option<Collectors> {
         let collector = collector(reader, path);
         let series_limit =
             reader.read(&format!("{path}.series_limit"), |text| units::whole(text, &(0..=100_000)));
-        Some(LivySessions { collector: collector?, series_limit: series_limit? })
+        let full_sweep_interval =
+            reader.read(&format!("{path}.full_sweep_interval"), |text| units::duration(text, &FULL_SWEEP));
+        let settle = reader.read(&format!("{path}.settle"), |text| units::duration(text, &SETTLE));
+        Some(LivySessions {
+            collector: collector?,
+            full_sweep_interval: full_sweep_interval?,
+            settle: settle?,
+            series_limit: series_limit?,
+        })
     });
     if let (Some(None), Some(Some(_))) = (livy_gateways, livy_sessions) {
         let message =

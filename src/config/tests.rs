@@ -49,7 +49,12 @@ fn with_a_region_alone_everything_has_its_default() {
     assert_eq!(config.collectors.workspaces, collector(minutes(5), minutes(2)));
     assert_eq!(config.collectors.session_clusters, Some(collector(Duration::from_secs(30), minutes(2))));
     assert_eq!(config.collectors.livy_gateways, Some(collector(minutes(5), minutes(2))));
-    let sessions = LivySessions { collector: collector(minutes(1), minutes(60)), series_limit: 500 };
+    let sessions = LivySessions {
+        collector: collector(minutes(1), minutes(60)),
+        full_sweep_interval: minutes(6 * 60),
+        settle: minutes(2 * 60),
+        series_limit: 500,
+    };
     assert_eq!(config.collectors.livy_sessions, Some(sessions));
     assert_eq!((config.api.requests_per_second, config.api.max_in_flight, config.api.retries), (10.0, 4, 4));
     assert_eq!(

@@ -129,6 +129,10 @@ pub struct Collector {
 pub struct LivySessions {
     /// Interval, deadline and page size.
     pub collector: Collector,
+    /// From one sweep of the whole history to the next, while polls in between need only parts of it; 1 min to 7 days.
+    pub full_sweep_interval: Duration,
+    /// How long after its end a session may still change and is looked at by every poll; 0 s to 7 days.
+    pub settle: Duration,
     /// The most active sessions of one gateway that get series of their own, largest CU-hours first; 0 to 100,000.
     pub series_limit: usize,
 }

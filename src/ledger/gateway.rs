@@ -146,11 +146,20 @@ pub(super) fn complete_pass(
 }
 
 /// See [`super::Ledger::unseen`].
-pub(super) fn unseen(store: &mut Store, pass: Pass) -> Result<u64, LedgerError> {
+pub(super) fn unseen(
+    store: &mut Store,
+    pass: Pass,
+    since: Option<Pass>,
+    oldest: Option<UnixMillis>,
+) -> Result<u64, LedgerError> {
     store.edit_gateway("looking for sessions that are gone", pass.is_of(), |connection, _, gateway| {
+        let since = since.map_or(gateway.complete_pass.max(1), |since| since.number);
         let count: i64 = connection
-            .prepare_cached("SELECT count(*) FROM session WHERE gateway_key = ? AND pass < ? AND pass >= ?")?
-            .query_row(params![pass.gateway_key, pass.number, gateway.complete_pass.max(1)], |row| {
+            .prepare_cached(
+                "SELECT count(*) FROM session WHERE gateway_key = ? AND pass < ? AND pass >= ?
+                    AND (created IS NULL OR created >= ?)",
+            )?
+            .query_row(params![pass.gateway_key, pass.number, since, oldest.unwrap_or(i64::MIN)], |row| {
                 row.get(0)
             })?;
         Ok(Ok(count.cast_unsigned()))

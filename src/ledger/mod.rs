@@ -11,6 +11,7 @@ mod error;
 mod gateway;
 mod histogram;
 mod load;
+mod memory;
 mod open;
 mod schema;
 mod seal;
@@ -31,12 +32,13 @@ pub use cluster::ClusterSweep;
 pub use error::LedgerError;
 pub use gateway::{Discovered, Pass};
 pub use histogram::Histogram;
-pub use session::{Applied, Before};
+pub use memory::{ListedCounts, Remembered};
+pub use session::Applied;
 pub use snapshot::{GatewayTotals, LedgerSnapshot, SeriesKey, SeriesTotals, WorkspaceTotals};
 pub use writer::CommitObserver;
 
 use crate::clock::UnixMillis;
-use crate::model::{Baseline, HistoryOrder, ScopeId, SessionObservation};
+use crate::model::{Baseline, GatewayId, HistoryOrder, ScopeId, SessionObservation};
 use writer::Writer;
 
 /// How a ledger is opened.
@@ -128,12 +130,41 @@ impl Ledger {
         self.writer.call(move |store| gateway::complete_pass(store, pass, order, now)).await
     }
 
-    /// Sessions that were there at the latest complete pass, or after, and that this pass has not seen.
+    /// Sessions that this pass has not seen, though they were there: at the latest complete pass or after, or, if
+    /// `since` is given, at that pass or after. Those created before `oldest` may have left with their age and do not
+    /// count.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
-    pub async fn unseen(&self, pass: Pass) -> Result<u64, LedgerError> {
-        self.writer.call(move |store| gateway::unseen(store, pass)).await
+    pub async fn unseen(
+        &self,
+        pass: Pass,
+        since: Option<Pass>,
+        oldest: Option<UnixMillis>,
+    ) -> Result<u64, LedgerError> {
+        self.writer.call(move |store| gateway::unseen(store, pass, since, oldest)).await
+    }
+
+    /// Sessions that are listed, by queue and state: those seen at the latest complete pass or after, and created at
+    /// `oldest` or after.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub async fn count_listed(&self, pass: Pass, oldest: UnixMillis) -> Result<ListedCounts, LedgerError> {
+        self.writer.call(move |store| memory::count_listed(store, pass, oldest)).await
+    }
+
+    /// What the ledger remembers of a history that was swept before; `None` where it was not, or has no proven order.
+    /// Sessions that ended before `settled_before` are not looked at one by one.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub async fn remember(
+        &self,
+        gateway: GatewayId,
+        settled_before: UnixMillis,
+    ) -> Result<Option<Remembered>, LedgerError> {
+        self.writer.call(move |store| memory::remember(store, &gateway, settled_before)).await
     }
 
     /// Takes the session clusters of a sweep and counts their changes of state.

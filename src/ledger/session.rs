@@ -11,7 +11,7 @@ use super::histogram::Bucket;
 use super::store::Store;
 use super::{GatewayTotals, LedgerError, SeriesKey, SeriesTotals, seal};
 use crate::clock::UnixMillis;
-use crate::model::{Baseline, SessionObservation, SessionState, Usage};
+use crate::model::{Baseline, Before, SessionObservation, SessionState, Usage};
 
 /// What became of the sessions of one page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,24 +22,6 @@ pub struct Applied {
     pub before: Vec<Before>,
     /// Sessions of which a figure came back lower than before.
     pub revised_down: u64,
-}
-
-/// What was known of a session before it was seen this time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Before {
-    /// Nothing: the ledger did not have it.
-    New,
-    /// It had been seen, but not yet by this pass.
-    Known(SessionState),
-    /// This pass had seen it already.
-    Seen(SessionState),
-}
-
-impl Before {
-    /// Whether this pass had not seen it yet.
-    pub fn is_fresh(self) -> bool {
-        !matches!(self, Self::Seen(_))
-    }
 }
 
 /// What has been counted of a session, as bits.

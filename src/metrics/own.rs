@@ -29,6 +29,8 @@ pub struct OwnMetrics {
     sweep_failures: IntCounterVec,
     sweep_pages: IntCounterVec,
     sweep_restarts: IntCounterVec,
+    full_sweeps: IntCounter,
+    sweep_surprises: IntCounter,
     malformed_fields: IntCounterVec,
     cut_labels: IntCounter,
     dropped_series: IntCounterVec,
@@ -98,6 +100,14 @@ impl OwnMetrics {
                 "Passes over a list that began again because it moved under the sweep.",
                 &["target"],
             )?,
+            full_sweeps: make.counter(
+                "exporter_full_sweeps_total",
+                "Sweeps of a whole session history; the other polls of Livy sessions read only parts of it.",
+            )?,
+            sweep_surprises: make.counter(
+                "exporter_sweep_surprises_total",
+                "Polls of parts of a session history that found something unexpected and gave way to a full sweep.",
+            )?,
             malformed_fields: make.counters(
                 "exporter_malformed_fields_total",
                 "Fields of the service's answers that could not be understood and were left out (`[]` at the end: \
@@ -166,6 +176,16 @@ impl OwnMetrics {
     /// A list moved under a sweep and is read again.
     pub fn restart(&self, kind: TargetKind) {
         self.sweep_restarts.with_label_values(&[kind.as_str()]).inc();
+    }
+
+    /// A whole session history is about to be swept.
+    pub fn full_sweep(&self) {
+        self.full_sweeps.inc();
+    }
+
+    /// A poll of parts of a history gives way to a full sweep.
+    pub fn surprise(&self) {
+        self.sweep_surprises.inc();
     }
 
     /// A sweep ended.

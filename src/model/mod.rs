@@ -12,7 +12,7 @@ pub use label::{Action, FailureReason, Outcome, TargetKind};
 pub use resource::{
     ClusterKind, ClusterObservation, ClusterState, GatewayObservation, GatewayState, WorkspaceObservation,
 };
-pub use session::{HistoryOrder, SessionObservation, SessionState};
+pub use session::{Before, HistoryOrder, SessionObservation, SessionState};
 pub use usage::{ReportedUsage, Usage};
 
 /// What becomes of usage from before the exporter's first sweep of a gateway.

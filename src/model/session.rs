@@ -74,3 +74,21 @@ pub struct SessionObservation {
     /// `cuHours`, `vcoreSeconds`, `mbSeconds`: what the session consumed so far.
     pub usage: ReportedUsage,
 }
+
+/// What was known of a session before it was seen this time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// Nothing: it was never seen.
+    New,
+    /// It had been seen, but not yet by this pass.
+    Known(SessionState),
+    /// This pass had seen it already.
+    Seen(SessionState),
+}
+
+impl Before {
+    /// Whether this pass had not seen it yet.
+    pub fn is_fresh(self) -> bool {
+        !matches!(self, Self::Seen(_))
+    }
+}

@@ -12,14 +12,15 @@ use crate::model::{FailureReason, TargetKind};
 /// How often a list that moves under the sweep is begun again.
 const ATTEMPTS_MAX: u32 = 3;
 
-/// Reads a list whole, or says why not; `rows` keeps what was seen either way, by id.
+/// Reads a list whole, or says why not; `rows` keeps what was seen either way, by id. Gives how many rows could not be
+/// used: with any of these, a resource that `rows` lacks may well be there.
 pub(super) async fn read_list<R, F, Fut>(
     context: &Context,
     kind: TargetKind,
     rows: &mut BTreeMap<String, R::Observation>,
     id: fn(&R::Observation) -> &str,
     fetch: F,
-) -> Result<(), SweepError>
+) -> Result<usize, SweepError>
 where
     R: Observe,
     F: Fn(Option<String>) -> Fut,
@@ -28,7 +29,7 @@ where
     for attempt in 1.. {
         rows.clear();
         let error = match pass(context, kind, rows, id, &fetch).await {
-            Ok(()) => return Ok(()),
+            Ok(unusable) => return Ok(unusable),
             Err(error) => error,
         };
         if error.reason != FailureReason::Inconsistent || attempt == ATTEMPTS_MAX {
@@ -36,7 +37,7 @@ where
         }
         context.own.restart(kind);
     }
-    Ok(())
+    Ok(0)
 }
 
 async fn pass<R, F, Fut>(
@@ -45,7 +46,7 @@ async fn pass<R, F, Fut>(
     rows: &mut BTreeMap<String, R::Observation>,
     id: fn(&R::Observation) -> &str,
     fetch: &F,
-) -> Result<(), SweepError>
+) -> Result<usize, SweepError>
 where
     R: Observe,
     F: Fn(Option<String>) -> Fut,
@@ -53,12 +54,14 @@ where
 {
     let mut paging = TokenPaging::new(context.pages_max);
     let mut token = None;
-    let mut repeated = 0_usize;
+    let (mut repeated, mut unusable) = (0_usize, 0_usize);
     loop {
         let page = fetch(token).await?;
         context.own.page(kind);
         let mut notes = Notes::default();
-        for row in observe_all(page.rows, &mut notes) {
+        let seen = observe_all(page.rows, &mut notes);
+        unusable += page.row_count.saturating_sub(seen.len());
+        for row in seen {
             let before = rows.insert(id(&row).to_owned(), row);
             repeated += usize::from(before.is_some());
         }
@@ -73,5 +76,18 @@ where
         let message = format!("{repeated} rows came on more than one page: the list moved under the sweep");
         return Err(SweepError::new(FailureReason::Inconsistent, message));
     }
-    Ok(())
+    Ok(unusable)
+}
+
+/// Puts back what is known and missing, where a list had rows that could not be used: one of these may be it.
+pub(super) fn keep_known<T: Clone>(
+    rows: &mut BTreeMap<String, T>,
+    known: &BTreeMap<String, T>,
+    unusable: usize,
+) {
+    if unusable > 0 {
+        for (id, row) in known {
+            rows.entry(id.clone()).or_insert_with(|| row.clone());
+        }
+    }
 }

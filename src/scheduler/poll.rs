@@ -70,7 +70,7 @@ pub(super) async fn poll<S: Sweep>(
     }
     drop(first);
     if !context.stop.is_cancelled() {
-        tracing::info!(target = %target.kind, workspace_id = target.workspace_id, livy_compute_id = target.livy_compute_id, "gone: no longer polled");
+        tracing::info!(kind = %target.kind, workspace_id = target.workspace_id, livy_compute_id = target.livy_compute_id, "gone: no longer polled");
         context.exposition.update(|board| board.remove_target(&target));
     }
 }
@@ -97,21 +97,21 @@ fn tell(context: &Context, target: &Target, took: Duration, error: Option<SweepE
     match (error, before) {
         (Some(error), before) if before.as_ref().is_none_or(|before| before.reason != error.reason) => {
             tracing::warn!(
-                target = %kind, account = scope.account, region = scope.region, workspace_id, livy_compute_id, seconds,
+                kind = %kind, account = scope.account, region = scope.region, workspace_id, livy_compute_id, seconds,
                 reason = %error.reason, "sweep failed: {error}"
             );
         }
         (Some(error), _) => {
-            tracing::debug!(target = %kind, workspace_id, livy_compute_id, reason = %error.reason, "sweep failed again: {error}");
+            tracing::debug!(kind = %kind, workspace_id, livy_compute_id, reason = %error.reason, "sweep failed again: {error}");
         }
         (None, Some(before)) => {
             tracing::info!(
-                target = %kind, account = scope.account, region = scope.region, workspace_id, livy_compute_id, seconds,
+                kind = %kind, account = scope.account, region = scope.region, workspace_id, livy_compute_id, seconds,
                 "sweeps end well again, after: {}", before.reason
             );
         }
         (None, None) => {
-            tracing::debug!(target = %kind, workspace_id, livy_compute_id, seconds, "sweep complete");
+            tracing::debug!(kind = %kind, workspace_id, livy_compute_id, seconds, "sweep complete");
         }
     }
 }

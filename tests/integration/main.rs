@@ -1,7 +1,20 @@
-//! Integration tests.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic, in its helpers too")]
+//! Integration tests: the whole program as a process, against the simulator; and what the project promises of its shape.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test may panic and tell why, in its helpers, too"
+)]
+
+mod architecture;
 mod bad_config;
+mod daemon;
+mod docs;
+mod golden;
+mod harness;
+mod prometheus;
+mod promtool;
 mod sdk;
 mod simulator;
 mod simulator_faults;

@@ -1,8 +1,8 @@
 //! What counts, and when.
 
 use super::*;
-use crate::ledger::{Before, LedgerError};
-use crate::model::ReportedUsage;
+use crate::ledger::LedgerError;
+use crate::model::{Before, ReportedUsage};
 
 #[tokio::test]
 async fn growth_counts_once_and_repeats_do_not() {
@@ -30,7 +30,10 @@ async fn a_pass_knows_what_it_has_not_seen_again() {
     let pass = ledger.begin_pass(old("g"), 4_000).await.unwrap();
     ledger.apply_sessions(pass, page(&["s1", "s4"])).await.unwrap();
     // s3 was gone before the latest complete pass already.
-    assert_eq!(ledger.unseen(pass).await.unwrap(), 1);
+    assert_eq!(ledger.unseen(pass, None, None).await.unwrap(), 1);
+    assert_eq!(ledger.unseen(pass, None, Some(11)).await.unwrap(), 0, "it may have left with its age");
+    // What no pass of a sweep has seen is gone.
+    assert_eq!(ledger.unseen(pass, Some(pass), None).await.unwrap(), 0);
 }
 
 #[tokio::test]

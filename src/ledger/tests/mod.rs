@@ -2,6 +2,7 @@
 
 mod clusters;
 mod counting;
+mod memory;
 mod opening;
 mod oracle;
 

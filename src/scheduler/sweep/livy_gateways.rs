@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Gateway, SessionsSweep, Workspace};
+use super::{History, SessionsSweep, Workspace};
 use crate::collect::{Notes, observe_all};
 use crate::model::{GatewayObservation, Target, TargetKind, WorkspaceId};
 use crate::scheduler::children::Children;
+use crate::scheduler::list::keep_known;
 use crate::scheduler::poll::Sweep;
 use crate::scheduler::{Context, SweepError};
 
@@ -18,11 +19,13 @@ pub(super) struct GatewaysSweep {
     workspace: Workspace,
     stop: CancellationToken,
     children: Children,
+    /// As the latest complete sweep saw them.
+    known: BTreeMap<String, GatewayObservation>,
 }
 
 impl GatewaysSweep {
     pub(super) fn new(context: Arc<Context>, workspace: Workspace, stop: CancellationToken) -> Self {
-        Self { context, workspace, stop, children: Children::default() }
+        Self { context, workspace, stop, children: Children::default(), known: BTreeMap::new() }
     }
 
     fn reconcile(&mut self, rows: &BTreeMap<String, GatewayObservation>) {
@@ -32,9 +35,15 @@ impl GatewaysSweep {
         self.children.reconcile(&self.stop, wanted, |row, stop| {
             let scope = &self.workspace.scope.id;
             let target = Target::livy_sessions(scope, &self.workspace.workspace_id, &row.livy_compute_id);
-            let gateway =
-                Gateway { workspace: self.workspace.clone(), id: target.gateway(), created: row.created };
-            let sweep = SessionsSweep::new(Arc::clone(&self.context), gateway, target.clone(), settings);
+            let history = History {
+                context: Arc::clone(&self.context),
+                workspace: self.workspace.clone(),
+                target: target.clone(),
+                gateway: target.gateway(),
+                created: row.created,
+                page_size: settings.collector.page_size,
+            };
+            let sweep = SessionsSweep::new(history, settings);
             self.context.spawn(target, settings.collector, sweep, stop);
         });
     }
@@ -46,10 +55,12 @@ impl Sweep for GatewaysSweep {
         self.context.own.page(TargetKind::LivyGateways);
         let mut notes = Notes::default();
         // The list has no pages; should it repeat a gateway, the last row counts.
-        let rows: BTreeMap<String, GatewayObservation> = observe_all(page.rows, &mut notes)
-            .into_iter()
-            .map(|row| (row.livy_compute_id.clone(), row))
-            .collect();
+        let seen = observe_all(page.rows, &mut notes);
+        let unusable = page.row_count.saturating_sub(seen.len());
+        let mut rows: BTreeMap<String, GatewayObservation> =
+            seen.into_iter().map(|row| (row.livy_compute_id.clone(), row)).collect();
+        keep_known(&mut rows, &self.known, unusable);
+        self.known.clone_from(&rows);
         self.context.note(&notes);
         self.reconcile(&rows);
         let workspace = WorkspaceId {

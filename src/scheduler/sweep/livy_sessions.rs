@@ -1,156 +1,174 @@
-//! The session history of a Livy gateway: page by page into the ledger, until a pass has seen all of it.
+//! The session history of a Livy gateway: swept whole until its order is proven, then polled by the pages that can have
+//! changed, and swept whole again from time to time and after every surprise.
 
-use std::sync::Arc;
-
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
-
-use super::Workspace;
-use crate::clock::UnixMillis;
-use crate::collect::{HistoryPage, HistoryPass, Notes, Verdict, observe_all};
+use crate::clock::{UnixMillis, millis};
+use crate::collect::{Advance, HistoryPass, Listing, Settling, Surprise, Tracker, Unsettled, Verdict};
 use crate::config::LivySessions;
-use crate::ledger::{Discovered, Pass};
+use crate::ledger::{Pass, Remembered};
 use crate::metrics::SessionsView;
-use crate::model::{FailureReason, GatewayId, SessionObservation, Target, TargetKind};
+use crate::model::{FailureReason, TargetKind};
+use crate::scheduler::SweepError;
 use crate::scheduler::poll::Sweep;
-use crate::scheduler::{Context, SweepError};
+
+use super::history::History;
 
 /// How often a history that moves under the sweep is begun again.
 const PASSES_MAX: u32 = 3;
 
-/// The gateway whose history is read.
-pub(super) struct Gateway {
-    pub(super) workspace: Workspace,
-    pub(super) id: GatewayId,
-    /// `gmtCreate`
-    pub(super) created: Option<UnixMillis>,
-}
-
 /// See the module.
 pub(super) struct SessionsSweep {
-    context: Arc<Context>,
-    gateway: Gateway,
-    target: Target,
+    history: History,
     settings: LivySessions,
-}
-
-/// A page that was read and whose sessions are in the ledger.
-struct Counted {
-    number: u32,
-    row_count: usize,
-    total_count: Option<u64>,
-    sessions: Vec<SessionObservation>,
-    fresh: Vec<bool>,
+    /// What is known of the history between two polls.
+    tracker: Option<Tracker>,
+    /// When the whole was last swept.
+    full_pass_at: Option<UnixMillis>,
+    /// Whether the ledger was asked what it remembers.
+    remembered: bool,
 }
 
 impl SessionsSweep {
-    pub(super) fn new(
-        context: Arc<Context>,
-        gateway: Gateway,
-        target: Target,
-        settings: LivySessions,
-    ) -> Self {
-        Self { context, gateway, target, settings }
+    pub(super) fn new(history: History, settings: LivySessions) -> Self {
+        Self { history, settings, tracker: None, full_pass_at: None, remembered: false }
     }
 
-    /// One pass; the inner error is why it must begin again.
-    async fn pass(&self) -> Result<Result<(Pass, HistoryPass), String>, SweepError> {
-        let Context { ledger, clock, pages_max, .. } = &*self.context;
-        let found = Discovered {
-            gateway: self.gateway.id.clone(),
-            created: self.gateway.created,
-            watched_since: self.gateway.workspace.watched_since,
+    /// Takes up what the ledger remembers from before the start of the process.
+    async fn remember(&mut self, settling: Settling) -> Result<(), SweepError> {
+        let ledger = &self.history.context.ledger;
+        let settled_before = settling.now.saturating_sub(millis(settling.settle));
+        if let Some(memory) = ledger.remember(self.history.gateway.clone(), settled_before).await? {
+            let Remembered { order, full_pass_at, counts, unsettled } = memory;
+            let unsettled = unsettled.into_iter().map(|(seen, index)| {
+                let settles = settling.of(seen.state, seen.ended, settling.now);
+                Unsettled { seen, index, settles }
+            });
+            let listing = Listing::remembered(counts, unsettled.collect());
+            self.tracker = Some(Tracker::new(Some(order), self.history.page_size.into(), listing));
+            self.full_pass_at = Some(full_pass_at);
+        }
+        self.remembered = true;
+        Ok(())
+    }
+
+    /// Whether the whole history is to be swept now.
+    fn is_due(&self, now: UnixMillis) -> bool {
+        let snapshot = self.history.context.ledger.snapshot();
+        // Counters that are not shown yet wait for nothing else.
+        let is_shown = snapshot.gateways.get(&self.history.gateway).is_some_and(|gateway| gateway.is_shown());
+        let interval = millis(self.settings.full_sweep_interval);
+        !is_shown || self.full_pass_at.is_none_or(|at| now.saturating_sub(at) >= interval)
+    }
+
+    /// Polls by the pages that can have changed; the inner error is why that does not do.
+    async fn poll(&mut self, settling: Settling) -> Result<Result<(), Surprise>, SweepError> {
+        let Some(mut poll) = self.tracker.as_mut().and_then(|tracker| tracker.poll(settling)) else {
+            return Ok(Err(Surprise::untracked()));
         };
-        let pass = ledger.begin_pass(found, clock.now()).await?;
-        let LivySessions { collector, series_limit } = self.settings;
-        let mut history = HistoryPass::new(collector.page_size, *pages_max, series_limit);
+        let pass = self.history.begin().await?;
         loop {
-            self.read(pass, &mut history).await?;
-            let why = match history.verdict() {
-                Verdict::Complete => return Ok(Ok((pass, history))),
-                Verdict::CompleteIfNoneMissing => match ledger.unseen(pass).await? {
-                    0 => return Ok(Ok((pass, history))),
-                    gone => format!(
-                        "the history moved under the sweep, and {gone} sessions are gone or were missed"
-                    ),
+            if let Err(surprise) = self.history.read(pass, &mut poll).await? {
+                return Ok(Err(surprise));
+            }
+            match poll.advance() {
+                Ok(Advance::Read) => {}
+                Ok(Advance::Done) => return Ok(Ok(())),
+                Ok(Advance::Recount(oldest)) => {
+                    let counts = self.history.context.ledger.count_listed(pass, oldest).await?;
+                    return Ok(poll.recounted(counts));
+                }
+                Err(surprise) => return Ok(Err(surprise)),
+            }
+        }
+    }
+
+    /// Sweeps the whole history, again if it moved meanwhile.
+    async fn sweep_whole(&mut self, settling: Settling) -> Result<(), SweepError> {
+        let own = &self.history.context.own;
+        own.full_sweep();
+        let (mut first, mut why) = (None, String::new());
+        for number in 0..PASSES_MAX {
+            if number > 0 {
+                own.restart(TargetKind::LivySessions);
+            }
+            let pass = self.history.begin().await?;
+            match self.pass(pass, first, settling).await? {
+                Ok(history) => return self.complete(pass, history).await,
+                Err(moved) => why = moved,
+            }
+            first.get_or_insert(pass);
+        }
+        let message = format!("the history did not hold still in {PASSES_MAX} passes: {why}");
+        Err(SweepError::new(FailureReason::Inconsistent, message))
+    }
+
+    /// One pass; the inner error is why it must begin again. What the passes of this sweep, from `first` on, have all
+    /// missed is gone.
+    async fn pass(
+        &self,
+        pass: Pass,
+        first: Option<Pass>,
+        settling: Settling,
+    ) -> Result<Result<HistoryPass, String>, SweepError> {
+        let context = &self.history.context;
+        let mut whole = HistoryPass::new(self.history.page_size, context.pages_max, settling);
+        loop {
+            self.history.read(pass, &mut whole).await??;
+            let why = match whole.verdict() {
+                Verdict::Accounted => match context.ledger.unseen(pass, first, whole.oldest()).await? {
+                    0 => return Ok(Ok(whole)),
+                    missing => format!("{missing} sessions that were there are missing in the middle of it"),
                 },
                 Verdict::Moved(why) => why,
             };
-            if !history.catch_up() {
+            if !whole.catch_up() {
                 return Ok(Err(why));
             }
         }
     }
 
-    /// Reads all pages that the pass asks for, several at a time.
-    async fn read(&self, pass: Pass, history: &mut HistoryPass) -> Result<(), SweepError> {
-        let mut under_way = FuturesUnordered::new();
-        loop {
-            while under_way.len() < self.context.max_in_flight {
-                let Some(number) = history.next_page() else { break };
-                under_way.push(self.page(pass, number));
-            }
-            let Some(page) = under_way.next().await else { return Ok(()) };
-            let page = page?;
-            history.take(HistoryPage {
-                number: page.number,
-                row_count: page.row_count,
-                total_count: page.total_count,
-                sessions: &page.sessions,
-                fresh: &page.fresh,
-            })?;
-            let progress = history.progress();
-            self.context.exposition.update_quietly(|board| {
-                board.target(&self.target).progress = Some(progress);
-            });
-        }
-    }
-
-    /// Reads one page and has it counted.
-    async fn page(&self, pass: Pass, number: u32) -> Result<Counted, SweepError> {
-        let GatewayId { workspace, livy_compute_id } = &self.gateway.id;
-        let client = &self.gateway.workspace.scope.client;
-        let page_size = self.settings.collector.page_size;
-        let page = client
-            .list_livy_compute_sessions(&workspace.workspace_id, livy_compute_id, number.into(), page_size)
-            .await?;
-        self.context.own.page(TargetKind::LivySessions);
-        let mut notes = Notes::default();
-        let sessions = observe_all(page.rows, &mut notes);
-        self.context.note(&notes);
-        let applied = self.context.ledger.apply_sessions(pass, sessions).await?;
-        let fresh = applied.before.iter().map(|before| before.is_fresh()).collect();
-        let (row_count, total_count) = (page.row_count, page.total_count);
-        Ok(Counted { number, row_count, total_count, sessions: applied.sessions, fresh })
-    }
-
-    /// Shows what a complete pass saw.
-    async fn complete(&self, pass: Pass, history: HistoryPass) -> Result<(), SweepError> {
-        let Context { ledger, exposition, own, clock, .. } = &*self.context;
-        let now = clock.now();
-        ledger.complete_pass(pass, None, now).await?;
-        let counts = history.counts().clone();
-        let (active, active_dropped) = history.into_active();
-        own.dropped_series("livy_session_info", active_dropped);
-        let view = SessionsView { counts, active };
-        exposition.update(|board| board.set_sessions(self.gateway.id.clone(), now, view));
+    async fn complete(&mut self, pass: Pass, whole: HistoryPass) -> Result<(), SweepError> {
+        let context = &self.history.context;
+        let now = context.clock.now();
+        context.ledger.complete_pass(pass, whole.order(), now).await?;
+        self.tracker = Some(whole.finish());
+        self.full_pass_at = Some(now);
         Ok(())
+    }
+
+    /// Shows what is listed now.
+    fn show(&self) {
+        let Some(tracker) = &self.tracker else { return };
+        let context = &self.history.context;
+        let (active, dropped) = tracker.listing().active(self.settings.series_limit);
+        context.own.dropped_series("livy_session_info", dropped);
+        let view = SessionsView { counts: tracker.listing().counts().clone(), active };
+        let (gateway, now) = (self.history.gateway.clone(), context.clock.now());
+        context.exposition.update(|board| board.set_sessions(gateway, now, view));
     }
 }
 
 impl Sweep for SessionsSweep {
     async fn sweep(&mut self) -> Result<(), SweepError> {
-        let mut why = String::new();
-        for number in 0..PASSES_MAX {
-            if number > 0 {
-                self.context.own.restart(TargetKind::LivySessions);
-            }
-            match self.pass().await? {
-                Ok((pass, history)) => return self.complete(pass, history).await,
-                Err(moved) => why = moved,
+        let settling = Settling { now: self.history.context.clock.now(), settle: self.settings.settle };
+        if !self.remembered {
+            self.remember(settling).await?;
+        }
+        let can_follow = self.tracker.as_ref().is_some_and(Tracker::can_follow);
+        if can_follow && !self.is_due(settling.now) {
+            match self.poll(settling).await? {
+                Ok(()) => {
+                    self.show();
+                    return Ok(());
+                }
+                Err(surprise) => {
+                    let gateway = &self.history.gateway.livy_compute_id;
+                    tracing::info!(livy_compute_id = gateway, "sweeps the whole history, because {surprise}");
+                    self.history.context.own.surprise();
+                }
             }
         }
-        let message = format!("the history did not hold still in {PASSES_MAX} passes: {why}");
-        Err(SweepError::new(FailureReason::Inconsistent, message))
+        self.sweep_whole(settling).await?;
+        self.show();
+        Ok(())
     }
 }

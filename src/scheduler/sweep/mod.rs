@@ -1,5 +1,6 @@
 //! One file a kind of target: how it is read.
 
+mod history;
 mod livy_gateways;
 mod livy_sessions;
 mod session_clusters;
@@ -7,8 +8,9 @@ mod workspaces;
 
 pub(super) use workspaces::WorkspacesSweep;
 
+use history::History;
 use livy_gateways::GatewaysSweep;
-use livy_sessions::{Gateway, SessionsSweep};
+use livy_sessions::SessionsSweep;
 use session_clusters::ClustersSweep;
 
 /// What the sweeps of a workspace share.

@@ -9,7 +9,7 @@ use super::{ClustersSweep, GatewaysSweep, Workspace};
 use crate::clock::UnixMillis;
 use crate::model::{FailureReason, Target, TargetKind, WorkspaceObservation};
 use crate::scheduler::children::Children;
-use crate::scheduler::list::read_list;
+use crate::scheduler::list::{keep_known, read_list};
 use crate::scheduler::poll::Sweep;
 use crate::scheduler::{Context, Scope, SweepError};
 
@@ -18,11 +18,13 @@ pub(in crate::scheduler) struct WorkspacesSweep {
     context: Arc<Context>,
     scope: Arc<Scope>,
     children: Children,
+    /// As the latest complete sweep saw them.
+    known: BTreeMap<String, WorkspaceObservation>,
 }
 
 impl WorkspacesSweep {
     pub(in crate::scheduler) fn new(context: Arc<Context>, scope: Arc<Scope>) -> Self {
-        Self { context, scope, children: Children::default() }
+        Self { context, scope, children: Children::default(), known: BTreeMap::new() }
     }
 
     /// Lets go of what another scope watches already; returns who that is.
@@ -83,7 +85,9 @@ impl Sweep for WorkspacesSweep {
         let fetch = |token: Option<String>| async move {
             client.list_workspaces(token.as_deref(), timing.page_size).await
         };
-        read_list(&self.context, TargetKind::Workspaces, &mut found, id_of, fetch).await?;
+        let unusable = read_list(&self.context, TargetKind::Workspaces, &mut found, id_of, fetch).await?;
+        keep_known(&mut found, &self.known, unusable);
+        self.known.clone_from(&found);
 
         let filter = &self.scope.workspaces;
         let mut rows: Vec<WorkspaceObservation> =

@@ -1,0 +1,8 @@
+//! The whole program as a process, against the simulator.
+
+mod changing;
+mod counting;
+mod failing;
+mod secrets;
+mod starting;
+mod stopping;

@@ -1,0 +1,117 @@
+//! `docs/metrics.md` holds the table of all families as the code has it, and names none that is not there.
+//! With `UPDATE_EXPECTED=1` the table is written anew.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::fs;
+
+use emr_serverless_spark_exporter::api::wire::malformed_names;
+use emr_serverless_spark_exporter::metrics::{OwnFamily, OwnMetrics, catalogue};
+
+use crate::harness::PREFIX;
+
+const FILE: &str = "docs/metrics.md";
+const BEGIN: &str = "<!-- families: begin -->\n";
+const END: &str = "<!-- families: end -->\n";
+
+/// A table: its title, and whether it holds the family of a name.
+type Group = (&'static str, fn(&str) -> bool);
+
+/// The tables, in their order.
+const GROUPS: [Group; 8] = [
+    ("Workspaces", |name| name.starts_with("workspace_")),
+    ("Session clusters", |name| name.starts_with("session_cluster")),
+    ("Livy gateways", |name| name.starts_with("livy_gateway_")),
+    ("Usage, from the ledger", |name| {
+        let ended = name.ends_with("_total") || name == "livy_session_duration_seconds";
+        name.starts_with("livy_") && (ended || name.starts_with("livy_overcounted_"))
+    }),
+    ("Livy sessions as they are listed", |name| name.starts_with("livy_session")),
+    ("Targets", |name| {
+        let of_one = [
+            "success",
+            "last_success_timestamp_seconds",
+            "failure_info",
+            "progress_ratio",
+            "last_duration_seconds",
+        ];
+        of_one.iter().any(|what| name == format!("exporter_sweep_{what}"))
+    }),
+    ("The exporter itself", |name| name.starts_with("exporter_")),
+    ("Its process", |name| name.starts_with("process_")),
+];
+
+fn families() -> Vec<OwnFamily> {
+    let watched = catalogue().into_iter().map(|family| OwnFamily {
+        name: family.name(),
+        kind: family.kind.as_str(),
+        labels: family.labels.iter().map(|label| (*label).to_owned()).collect(),
+        help: family.help.to_owned(),
+    });
+    watched.chain(OwnMetrics::new(malformed_names()).unwrap().catalogue()).collect()
+}
+
+fn tables() -> String {
+    let mut left = families();
+    let mut out = String::new();
+    for (title, holds) in GROUPS {
+        let is_held = |family: &OwnFamily| holds(family.name.strip_prefix(PREFIX).unwrap_or(&family.name));
+        let (held, others) = left.into_iter().partition(is_held);
+        left = others;
+        let held: Vec<OwnFamily> = held;
+        assert!(!held.is_empty(), "{title}");
+        write!(out, "\n### {title}\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n").unwrap();
+        for OwnFamily { name, kind, labels, help } in held {
+            let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+            writeln!(out, "| `{name}` | {kind} | {} | {} |", labels.join(", "), help.replace('|', "\\|"))
+                .unwrap();
+        }
+    }
+    assert!(left.is_empty(), "in no table: {left:#?}");
+    out.push('\n');
+    out
+}
+
+#[test]
+fn the_tables_are_those_of_the_code() {
+    let text = fs::read_to_string(FILE).unwrap();
+    let (before, rest) = text.split_once(BEGIN).expect("the mark where the tables begin");
+    let (found, after) = rest.split_once(END).expect("the mark where the tables end");
+    let expected = tables();
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        fs::write(FILE, format!("{before}{BEGIN}{expected}{END}{after}")).unwrap();
+        return;
+    }
+    for (found, expected) in found.lines().zip(expected.lines()) {
+        assert_eq!(found, expected, "in {FILE}; UPDATE_EXPECTED=1 writes the tables anew");
+    }
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn every_family_that_is_named_is_there() {
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        return;
+    }
+    let text = fs::read_to_string(FILE).unwrap();
+    let known: BTreeSet<String> = families()
+        .into_iter()
+        .flat_map(|family| ["", "_bucket", "_sum", "_count"].map(|part| format!("{}{part}", family.name)))
+        .collect();
+    let mut named = 0;
+    for (at, _) in text.match_indices(PREFIX) {
+        let end =
+            text[at..].find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len() - at);
+        assert!(known.contains(&text[at..at + end]), "{} is no family", &text[at..at + end]);
+        named += 1;
+    }
+    assert!(named > 60, "{named}");
+    assert!(queries().len() >= 8);
+}
+
+/// The queries of the documentation.
+pub fn queries() -> Vec<String> {
+    let text = fs::read_to_string(FILE).unwrap();
+    let blocks = text.split("```promql\n").skip(1);
+    blocks.map(|block| block.split("```").next().unwrap_or_default().to_owned()).collect()
+}
