@@ -104,7 +104,8 @@ pub fn sqlite(file: &str, sessions: u32) -> Outcome<Value> {
     let connection = Connection::open(Path::new(file))?;
     // The ledger's own settings, table and index.
     connection.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 8192;
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 32768;
+         PRAGMA cache_size = -24576;
          CREATE TABLE session (session_key INTEGER PRIMARY KEY, gateway_key INTEGER NOT NULL,
              id_hash INTEGER NOT NULL, session_id TEXT NOT NULL, series_key INTEGER NOT NULL,
              pass INTEGER NOT NULL, state TEXT NOT NULL, created INTEGER, ended INTEGER, counted INTEGER NOT NULL,

@@ -4,23 +4,8 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
+use super::scan::{self, Scanned};
 use super::{LedgerError, seal};
-
-/// Columns of a series that must equal a sum over its sessions, with that sum.
-const SUMS: [(&str, &str); 12] = [
-    ("nano_cu_hours", "sum(nano_cu_hours)"),
-    ("vcore_seconds", "sum(vcore_seconds)"),
-    ("mb_seconds", "sum(mb_seconds)"),
-    ("base_nano_cu_hours", "sum(base_nano_cu_hours)"),
-    ("base_vcore_seconds", "sum(base_vcore_seconds)"),
-    ("base_mb_seconds", "sum(base_mb_seconds)"),
-    ("over_nano_cu_hours", "sum(over_nano_cu_hours)"),
-    ("over_vcore_seconds", "sum(over_vcore_seconds)"),
-    ("over_mb_seconds", "sum(over_mb_seconds)"),
-    ("created", "sum(counted & 1)"),
-    ("terminated", "sum(counted >> 1 & 1)"),
-    ("error", "sum(counted >> 2 & 1)"),
-];
 
 /// Checks the file's structure.
 pub(super) fn structure(path: &Path, connection: &Connection) -> Result<(), LedgerError> {
@@ -35,62 +20,52 @@ pub(super) fn structure(path: &Path, connection: &Connection) -> Result<(), Ledg
     }
 }
 
-/// Checks that every row is as it was written.
-pub(super) fn seals(path: &Path, connection: &Connection) -> Result<(), LedgerError> {
-    const CHECK: &str = "the check of each row against its checksum";
-    for table in seal::TABLES {
-        match table.broken(connection) {
-            Ok(None) => {}
-            Ok(Some(found)) => return Err(LedgerError::damaged(path, CHECK, found)),
-            Err(source) => return Err(LedgerError::damaged(path, CHECK, source.to_string())),
+/// Checks that every row is as it was written, that the index lists every session, and that every total is the sum of
+/// its sessions.
+pub(super) fn rows(path: &Path, connection: &Connection) -> Result<(), LedgerError> {
+    const SEALS: &str = "the check of each row against its checksum";
+    const SUMS: &str = "the check of totals against sessions";
+    let judged = |check, result: rusqlite::Result<Result<Scanned, String>>| match result {
+        Ok(Ok(scanned)) => Ok(scanned),
+        Ok(Err(found)) => Err(LedgerError::damaged(path, check, found)),
+        Err(source) => Err(LedgerError::damaged(path, check, source.to_string())),
+    };
+    for table in seal::TABLES.into_iter().filter(|table| table.name != seal::SESSION.name) {
+        let broken = table.broken(connection).map(|broken| broken.map_or(Ok(Scanned::default()), Err));
+        judged(SEALS, broken)?;
+    }
+    let scanned = judged(SEALS, scan::sessions(path, connection))?;
+    judged(SUMS, sums(connection, scanned)).map(drop)
+}
+
+/// Compares the totals with what the sessions add up to; what is left over belongs to no series.
+fn sums(connection: &Connection, mut scanned: Scanned) -> rusqlite::Result<Result<Scanned, String>> {
+    let sql = format!(
+        "SELECT {}, series_key, workspace_id, livy_compute_id, queue
+         FROM series LEFT JOIN gateway USING (gateway_key)",
+        scan::SUMMED.map(|column| format!("series.{column}")).join(", ")
+    );
+    let mut select = connection.prepare(&sql)?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let sums = scanned.sums.remove(&row.get(scan::SUMMED.len())?).unwrap_or_default();
+        for (column, sum) in sums.into_iter().enumerate() {
+            if i128::from(row.get::<_, i64>(column)?) != sum {
+                let text = |place: usize| {
+                    row.get::<_, Option<String>>(scan::SUMMED.len() + place).map(Option::unwrap_or_default)
+                };
+                return Ok(Err(format!(
+                    "the totals of workspace {:?}, gateway {:?}, queue {:?} are not the sum of its sessions",
+                    text(1)?,
+                    text(2)?,
+                    text(3)?
+                )));
+            }
         }
     }
-    Ok(())
-}
-
-/// Checks that every total is the sum of its sessions.
-pub(super) fn sums(path: &Path, connection: &Connection) -> Result<(), LedgerError> {
-    const CHECK: &str = "the check of totals against sessions";
-    let sums: Vec<String> = SUMS.iter().map(|(column, sum)| format!("{sum} AS sum_{column}")).collect();
-    let differs: Vec<String> =
-        SUMS.iter().map(|(column, _)| format!("series.{column} <> coalesce(sum_{column}, 0)")).collect();
-    let sql = format!(
-        "SELECT gateway.workspace_id, gateway.livy_compute_id, series.queue
-         FROM series LEFT JOIN gateway USING (gateway_key)
-         LEFT JOIN (SELECT series_key, {} FROM session GROUP BY series_key) USING (series_key)
-         WHERE {} LIMIT 1",
-        sums.join(", "),
-        differs.join(" OR ")
-    );
-    let wrong = connection.prepare(&sql).and_then(|mut select| {
-        let mut rows = select.query([])?;
-        let Some(row) = rows.next()? else { return Ok(None) };
-        let text = |column| row.get::<_, Option<String>>(column).map(Option::unwrap_or_default);
-        Ok(Some(format!(
-            "the totals of workspace {:?}, gateway {:?}, queue {:?} are not the sum of its sessions",
-            text(0)?,
-            text(1)?,
-            text(2)?
-        )))
-    });
-    match wrong {
-        Ok(None) => orphans(path, connection, CHECK),
-        Ok(Some(found)) => Err(LedgerError::damaged(path, CHECK, found)),
-        Err(source) => Err(LedgerError::damaged(path, CHECK, source.to_string())),
-    }
-}
-
-/// A session whose series is gone would be counted nowhere.
-fn orphans(path: &Path, connection: &Connection, check: &'static str) -> Result<(), LedgerError> {
-    let sql =
-        "SELECT session_id FROM session WHERE series_key NOT IN (SELECT series_key FROM series) LIMIT 1";
-    let found = connection.prepare(sql).and_then(|mut select| {
-        let mut rows = select.query([])?;
-        rows.next()?.map(|row| row.get::<_, String>(0)).transpose()
-    });
-    match found {
-        Ok(None) => Ok(()),
-        Ok(Some(id)) => Err(LedgerError::damaged(path, check, format!("session {id:?} belongs to no queue"))),
-        Err(source) => Err(LedgerError::damaged(path, check, source.to_string())),
+    // A session whose series is gone would be counted nowhere.
+    match scanned.sums.keys().next() {
+        Some(key) => Ok(Err(format!("sessions belong to a series that is gone, with the key {key}"))),
+        None => Ok(Ok(scanned)),
     }
 }

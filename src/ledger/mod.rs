@@ -13,6 +13,7 @@ mod histogram;
 mod load;
 mod memory;
 mod open;
+mod scan;
 mod schema;
 mod seal;
 mod session;

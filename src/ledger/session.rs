@@ -345,8 +345,15 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
     format!("INSERT INTO session ({columns}, seal, session_key) VALUES ({values}, seal({values}), ?{key})")
 });
 
+/// Whose session it is stays: naming those columns would have SQLite write the index anew and look for their parents.
 static UPDATE: LazyLock<String> = LazyLock::new(|| {
-    let (columns, values) = (seal::SESSION.columns.join(", "), seal::SESSION.parameters());
+    const KEPT: [&str; 4] = ["gateway_key", "id_hash", "session_id", "series_key"];
+    let changes: Vec<String> = (1..)
+        .zip(seal::SESSION.columns)
+        .filter(|(_, column)| !KEPT.contains(column))
+        .map(|(number, column)| format!("{column} = ?{number}"))
+        .collect();
+    let (changes, values) = (changes.join(", "), seal::SESSION.parameters());
     let key = seal::SESSION.columns.len() + 1;
-    format!("UPDATE session SET ({columns}, seal) = ({values}, seal({values})) WHERE session_key = ?{key}")
+    format!("UPDATE session SET {changes}, seal = seal({values}) WHERE session_key = ?{key}")
 });

@@ -115,6 +115,7 @@ async fn a_row_that_was_changed_is_refused() {
     for (tampering, table) in [
         ("UPDATE session SET session_id = 's7x' WHERE session_id = 's7'", "session"),
         ("UPDATE session SET state = 'error' WHERE session_id = 's7'", "session"),
+        ("UPDATE session SET id_hash = id_hash + 1 WHERE session_id = 's7'", "session"),
         ("UPDATE series SET held = 1 - held", "series"),
         ("UPDATE gateway SET baseline_cut = baseline_cut + 1", "gateway"),
     ] {
