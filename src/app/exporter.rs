@@ -48,11 +48,14 @@ impl Exporter {
         let scope_ids = scopes.iter().map(|scope| scope.id.clone()).collect();
         let exposition = Arc::new(Exposition::new(config.exposition, scope_ids));
         let page = Arc::new(ArcSwap::from_pointee(Page::default()));
+        let (first_pass, readiness) = (FirstPass::default(), Readiness::default());
         let publisher = Publisher {
             exposition: Arc::clone(&exposition),
             ledger: ledger.clone(),
             page: Arc::clone(&page),
             clock: clock.clone(),
+            first_pass: first_pass.clone(),
+            readiness: readiness.clone(),
         };
         publisher.publish().await;
 
@@ -60,7 +63,6 @@ impl Exporter {
         let address = listener
             .local_addr()
             .map_err(|source| AppError::System { doing: "reading the address listened on", source })?;
-        let readiness = Readiness::default();
         let content = Content {
             page,
             exposition: Arc::clone(&exposition),
@@ -75,7 +77,6 @@ impl Exporter {
             max_connections: config.web.max_connections,
         };
         let stop = CancellationToken::new();
-        let first_pass = FirstPass::default();
         let context = Context {
             collectors: config.collectors,
             pages_max: config.api.pages_max,
@@ -84,17 +85,14 @@ impl Exporter {
             exposition,
             own,
             clock,
-            first_pass: first_pass.clone(),
+            first_pass,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             claims: Claims::default(),
         };
         let scheduler = Scheduler::start(context, scopes);
-        let tasks = vec![
-            tokio::spawn(server.run(listener, stop.clone())),
-            tokio::spawn(publisher.run(stop.clone())),
-            tokio::spawn(follow(first_pass, readiness.clone())),
-        ];
+        let tasks =
+            vec![tokio::spawn(server.run(listener, stop.clone())), tokio::spawn(publisher.run(stop.clone()))];
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
         Ok(Self { address, readiness, scheduler, ledger, stop, tasks })
     }
@@ -150,17 +148,4 @@ fn scopes(
         }
     }
     Ok(scopes)
-}
-
-/// Keeps the readiness up with the first pass, until it is over.
-async fn follow(first_pass: FirstPass, readiness: Readiness) {
-    let mut waiting = first_pass.subscribe();
-    drop(first_pass);
-    loop {
-        let count = *waiting.borrow_and_update();
-        readiness.waiting(count);
-        if count == 0 || waiting.changed().await.is_err() {
-            return;
-        }
-    }
 }

@@ -10,6 +10,8 @@ use super::content::Page;
 use crate::clock::Clock;
 use crate::ledger::Ledger;
 use crate::metrics::Exposition;
+use crate::scheduler::FirstPass;
+use crate::server::Readiness;
 
 /// The least time between two renderings: a sweep changes something with every page it reads.
 const GAP: Duration = Duration::from_millis(100);
@@ -20,6 +22,8 @@ pub(super) struct Publisher {
     pub(super) ledger: Ledger,
     pub(super) page: Arc<ArcSwap<Page>>,
     pub(super) clock: Clock,
+    pub(super) first_pass: FirstPass,
+    pub(super) readiness: Readiness,
 }
 
 impl Publisher {
@@ -49,9 +53,13 @@ impl Publisher {
     /// Renders until `stop`.
     pub(super) async fn run(self, stop: CancellationToken) {
         let mut totals = self.ledger.subscribe();
+        let mut first_pass = self.first_pass.subscribe();
         loop {
             totals.mark_unchanged();
+            let waiting = *first_pass.borrow_and_update();
             let holds = self.publish().await;
+            // Only now does the page show what those targets had to tell.
+            self.readiness.waiting(waiting);
             let passed = async {
                 match holds {
                     Some(holds) => tokio::time::sleep(holds).await,
@@ -61,6 +69,7 @@ impl Publisher {
             tokio::select! {
                 () = self.exposition.changed() => {}
                 changed = totals.changed() => if changed.is_err() { break },
+                changed = first_pass.changed() => if changed.is_err() { break },
                 () = passed => {}
                 () = stop.cancelled() => break,
             }

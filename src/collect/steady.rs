@@ -164,14 +164,11 @@ impl<'t> SteadyPoll<'t> {
     /// Lists the page's sessions and puts each in its place.
     fn note(&mut self, page: &HistoryPage<'_>) {
         let first_index = u64::from(page.number.saturating_sub(1)) * self.tracker.page_size;
-        let births: Vec<u64> = (first_index..)
-            .zip(page.before)
-            .filter(|(_, before)| **before == Before::New)
-            .map(|(index, _)| index)
-            .collect();
-        if let Some(from) = births.first() {
-            let count = births.len() as u64;
-            for session in self.tracker.listing.unsettled.values_mut().filter(|known| known.index >= *from) {
+        if self.order == HistoryOrder::NewestFirst {
+            // What is born pushes all that comes after it on; at the other end, nothing comes after it.
+            let born = || (first_index..).zip(page.before).filter(|(_, before)| **before == Before::New);
+            let (count, from) = (born().count() as u64, born().next().map_or(u64::MAX, |(index, _)| index));
+            for session in self.tracker.listing.unsettled.values_mut().filter(|known| known.index >= from) {
                 session.index += count;
             }
         }

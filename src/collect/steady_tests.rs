@@ -219,6 +219,21 @@ fn what_leaves_with_its_age_is_counted_out() {
 }
 
 #[test]
+fn many_that_leave_and_many_that_are_born_keep_the_ranks_right() {
+    for order in BOTH {
+        let mut world = World::new(order, 500, &[200, 455, 470, 485]);
+        world.sweep();
+        world.sessions.drain(..69);
+        for _ in 0..46 {
+            world.birth();
+        }
+        let reads = world.poll().unwrap();
+        assert!(reads <= 12, "{order}: {reads}");
+        world.check();
+    }
+}
+
+#[test]
 fn births_during_a_poll_are_caught_up_with() {
     for order in BOTH {
         let mut world = World::new(order, 300, &[20, 150, 151, 200]);

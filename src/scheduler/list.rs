@@ -26,18 +26,17 @@ where
     F: Fn(Option<String>) -> Fut,
     Fut: Future<Output = Result<Page<R>, ApiError>>,
 {
-    for attempt in 1.. {
+    let mut attempt = 1;
+    loop {
         rows.clear();
-        let error = match pass(context, kind, rows, id, &fetch).await {
-            Ok(unusable) => return Ok(unusable),
-            Err(error) => error,
-        };
-        if error.reason != FailureReason::Inconsistent || attempt == ATTEMPTS_MAX {
-            return Err(error);
+        match pass(context, kind, rows, id, &fetch).await {
+            Err(error) if error.reason == FailureReason::Inconsistent && attempt < ATTEMPTS_MAX => {
+                attempt += 1;
+                context.own.restart(kind);
+            }
+            ended => return ended,
         }
-        context.own.restart(kind);
     }
-    Ok(0)
 }
 
 async fn pass<R, F, Fut>(

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
-use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::{
-    HOUR, Lab, MINUTE, PREFIX, Page, Running, Series, Settings, Truth, free_port, http_get, wait_for, world,
+    HOUR, Lab, MINUTE, PREFIX, Page, Running, Series, Settings, Truth, free_port, http_get, tied, wait_for,
+    world,
 };
 
 /// A Prometheus that scrapes every second.
@@ -33,7 +33,7 @@ impl Prometheus {
         let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
             .any(|directory| directory.join("prometheus").is_file());
         assert!(found, "no prometheus; run make test, which installs it");
-        let mut command = Command::new("prometheus");
+        let mut command = tied("prometheus");
         command
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()))
@@ -82,7 +82,8 @@ fn prometheus_answers_with_the_truth_and_stores_no_fall() {
     let daemon = settings.start();
     let prometheus = Prometheus::start(address);
     lab.settle(&daemon);
-    prometheus.until_truth(&lab.truth());
+    let at_first = lab.truth();
+    prometheus.until_truth(&at_first);
 
     let workspace = &lab.world().workspace_ids()[0];
     let first = &lab.world().gateways(workspace)[0].id;
@@ -115,6 +116,7 @@ fn prometheus_answers_with_the_truth_and_stores_no_fall() {
 
     let series = prometheus.query(&format!("{{__name__=~\"{PREFIX}livy_.*_total\"}}[1h]"));
     assert!(series.len() >= 6 * 12, "{} series", series.len());
+    let (at_first, at_last) = (at_first.series(), lab.truth().series());
     let mut late = 0;
     for (series, row) in &series {
         let samples: Vec<f64> = row["values"]
@@ -128,6 +130,9 @@ fn prometheus_answers_with_the_truth_and_stores_no_fall() {
             late += 1;
             assert_eq!(samples[0], 0.0, "{series} appeared with a value: {samples:?}");
         }
+        // No jump at the start and none at the end: the growth of the samples is the growth of the truth.
+        let (first, last) = (at_first.get(series).copied().unwrap_or(0.0), at_last[series]);
+        assert_eq!((samples[0], samples[samples.len() - 1]), (first, last), "{series}: {samples:?}");
     }
     assert!(late >= 6 * 2, "{late} series appeared late");
     // So that the increase over all of it is all of it.

@@ -191,3 +191,29 @@ fn a_baseline_of_exclude_counts_from_the_first_sweep_on() {
     lab.advance(HOUR);
     lab.settle_at(&daemon, &since(&baseline));
 }
+
+#[test]
+fn a_baseline_that_is_killed_half_way_stays_what_it_began_as() {
+    let lab = Lab::new(WorldConfig { history: 500, workspaces: 1, gateways: 1, ..ahead() });
+    let baseline = lab.truth();
+    lab.simulator.set_latency(Duration::from_millis(150));
+    let daemon = lab.settings().set("ledger.baseline", "exclude").start();
+    pages(&lab, 12);
+    daemon.kill();
+    lab.simulator.set_latency(Duration::ZERO);
+    // What the first sweep had not come to is from before it, whatever the settings say by now.
+    lab.advance(HOUR);
+    let daemon = lab.start();
+    // Of sessions that were active then, what they used meanwhile is counted only where the first sweep saw them.
+    let page = daemon.until("counters", |page| match counters(page).len() {
+        0 => Err("none".to_owned()),
+        _ => Ok(()),
+    });
+    let since = lab.truth().since(&baseline);
+    since.assert_not_exceeded(&page);
+    let created =
+        |truth: &Truth| truth.series().into_iter().filter(|(s, _)| s.name.ends_with("created_total"));
+    let born: f64 = created(&since).map(|(_, value)| value).sum();
+    assert_eq!(metric("livy_sessions_created_total").sum_in(&page), born);
+    assert!(born > 50.0);
+}

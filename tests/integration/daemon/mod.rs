@@ -5,4 +5,5 @@ mod counting;
 mod failing;
 mod secrets;
 mod starting;
+mod steady;
 mod stopping;

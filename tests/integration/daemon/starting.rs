@@ -74,7 +74,14 @@ fn a_ledger_that_is_not_whole_is_refused_and_left_as_it_is() {
     let mut overwritten = sound.clone();
     // The header's page stays whole: what is wrong lies within.
     overwritten[4_096..12_288].fill(0xa5);
-    let damages: [(&str, Vec<u8>); 4] = [
+    // Sound for SQLite, and yet not what was counted.
+    let copy = lab.directory.path().join("copy.db");
+    fs::write(&copy, &sound).unwrap();
+    let connection = rusqlite::Connection::open(&copy).unwrap();
+    connection.execute("UPDATE series SET vcore_seconds = vcore_seconds + 1", []).unwrap();
+    drop(connection);
+    let damages: [(&str, Vec<u8>); 5] = [
+        ("miscounted", fs::read(&copy).unwrap()),
         ("overwritten", overwritten),
         ("cut", sound[..sound.len() / 2].to_vec()),
         ("empty", Vec::new()),

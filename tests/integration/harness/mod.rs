@@ -12,7 +12,7 @@ pub use truth::{Truth, counters};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -166,7 +166,7 @@ impl Settings {
 
     /// The command, with nothing of this process's environment.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let mut command = tied(PROGRAM);
         command.env_clear().envs(&self.environment).arg("--config.file").arg(&self.file);
         command
     }
@@ -188,6 +188,17 @@ pub fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = command.env_clear().args(arguments).timeout(PATIENCE).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// A command that the system kills when the test's thread is gone, however that came about. Linux alone can.
+pub fn tied(program: &str) -> Command {
+    const SETPRIV: &str = "/usr/bin/setpriv";
+    if !Path::new(SETPRIV).exists() {
+        return Command::new(program);
+    }
+    let mut command = Command::new(SETPRIV);
+    command.args(["--pdeathsig", "KILL", program]);
+    command
 }
 
 /// A process that is killed when this is dropped.

@@ -1,0 +1,111 @@
+//! Long histories: after one sweep of the whole, polls read only what can have changed, and miss nothing.
+
+use std::time::Duration;
+
+use emr_serverless_spark_exporter::sim::{HistoryOrder, WorldConfig};
+
+use crate::harness::{Daemon, HOUR, Lab, MINUTE, Page, metric};
+
+const PAGES: f64 = 250.0;
+
+/// One gateway with 250 pages of sessions, of which some run for half a day; the oldest leave as time goes.
+fn long_history(order: HistoryOrder) -> WorldConfig {
+    WorldConfig {
+        speed: 0.0,
+        workspaces: 1,
+        gateways: 1,
+        session_clusters: 1,
+        history: 5_000,
+        history_span: 72 * HOUR,
+        births_per_hour: 40,
+        run_min: Duration::from_secs(10),
+        run_max: 12 * HOUR,
+        order,
+        retention: Some(72 * HOUR),
+        late_growth_share: 0.2,
+        ..WorldConfig::default()
+    }
+}
+
+fn start(lab: &Lab) -> Daemon {
+    lab.settings().set("collectors.livy_sessions.settle", "0s").start()
+}
+
+fn value(page: &Page, name: &str) -> f64 {
+    metric(name).sum_in(page)
+}
+
+fn pages_read(page: &Page) -> f64 {
+    metric("exporter_sweep_pages_total").label("target", "livy_sessions").sum_in(page)
+}
+
+fn sweeps(page: &Page) -> f64 {
+    metric("exporter_sweep_duration_seconds_count").label("target", "livy_sessions").sum_in(page)
+}
+
+fn active(page: &Page) -> f64 {
+    let in_state = |state| metric("livy_sessions").label("state", state).sum_in(page);
+    ["starting", "running", "terminating"].map(in_state).iter().sum()
+}
+
+/// Asserts that all sessions that the service lists are on the page, in one state each.
+#[track_caller]
+fn assert_listed(lab: &Lab, page: &Page) {
+    let workspace = &lab.world().workspace_ids()[0];
+    #[expect(clippy::cast_precision_loss, reason = "a count")]
+    let listed = lab.world().gateways(workspace)[0].listed as f64;
+    assert_eq!(value(page, "livy_sessions"), listed);
+}
+
+fn polls_by_pages(order: HistoryOrder) {
+    let lab = Lab::new(long_history(order));
+    let daemon = start(&lab);
+    let first = lab.settle(&daemon);
+    assert_eq!(value(&first, "exporter_full_sweeps_total"), 1.0);
+    assert_listed(&lab, &first);
+
+    let later = daemon.sweeps("livy_sessions", 3.0);
+    let cost = (pages_read(&later) - pages_read(&first)) / (sweeps(&later) - sweeps(&first));
+    let budget = 1.0 + active(&later) + 20.0;
+    assert!(active(&later) > 50.0 && budget < PAGES, "{} active", active(&later));
+    assert!(cost <= budget, "{cost} pages a poll, {budget} at most");
+
+    for step in [20 * MINUTE, HOUR, 7 * MINUTE, 2 * HOUR] {
+        lab.advance(step);
+        let page = lab.settle(&daemon);
+        assert_listed(&lab, &page);
+    }
+    let page = lab.settle(&daemon);
+    assert_eq!(value(&page, "exporter_full_sweeps_total"), 1.0, "what leaves and is born is no surprise");
+    assert_eq!(value(&page, "exporter_sweep_surprises_total"), 0.0);
+
+    // A restart goes on where it was, after an outage too.
+    daemon.kill();
+    lab.advance(HOUR);
+    let daemon = start(&lab);
+    let page = lab.settle(&daemon);
+    assert_listed(&lab, &page);
+    assert_eq!(value(&page, "exporter_full_sweeps_total"), 0.0, "the ledger remembers");
+    assert_eq!(value(&page, "exporter_sweep_failures_total"), 0.0);
+}
+
+#[test]
+fn a_history_with_the_newest_first_is_polled_by_pages() {
+    polls_by_pages(HistoryOrder::NewestFirst);
+}
+
+#[test]
+fn a_history_with_the_oldest_first_is_polled_by_pages() {
+    polls_by_pages(HistoryOrder::OldestFirst);
+}
+
+#[test]
+fn a_history_without_an_order_is_swept_whole_by_every_poll() {
+    let lab = Lab::new(long_history(HistoryOrder::Shuffled));
+    let daemon = start(&lab);
+    let first = lab.settle(&daemon);
+    let later = daemon.sweeps("livy_sessions", 2.0);
+    assert!(value(&later, "exporter_full_sweeps_total") >= 2.0);
+    assert!(pages_read(&later) - pages_read(&first) >= PAGES);
+    assert_listed(&lab, &lab.settle(&daemon));
+}
