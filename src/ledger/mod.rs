@@ -13,6 +13,7 @@ mod histogram;
 mod load;
 mod memory;
 mod open;
+mod places;
 mod scan;
 mod schema;
 mod seal;

@@ -1,4 +1,4 @@
-//! One look at every session: its seal, what it adds to its series, its place in the index. Invariant: read-only; the
+//! One look at every session: its seal, what it adds to its series, its entry in `session_place`. Invariant: read-only; the
 //! parts that several threads read add up to the same as one pass over all of it.
 
 use std::collections::HashMap;
@@ -40,11 +40,12 @@ pub(super) type Sums = [i128; SUMMED.len()];
 pub(super) struct Scanned {
     /// By the key of the series.
     pub(super) sums: HashMap<i64, Sums>,
-    /// Sum of a checksum over each session's entry in the index, as the table has it.
+    /// Sum of a checksum over each session's entry in `session_place`, as its row has it.
     places: u64,
 }
 
-/// Scans all sessions, in parallel; the inner error says what is wrong with one of them or with the index.
+/// Scans all sessions, in parallel; the inner error says what is wrong with one of them or with
+/// their list.
 pub(super) fn sessions(path: &Path, connection: &Connection) -> rusqlite::Result<Result<Scanned, String>> {
     let last: i64 =
         connection.query_row("SELECT coalesce(max(session_key), 0) FROM session", [], |row| row.get(0))?;
@@ -54,29 +55,32 @@ pub(super) fn sessions(path: &Path, connection: &Connection) -> rusqlite::Result
         .map(|number| i64::try_from(number).unwrap_or(0).saturating_mul(part))
         .map(|first| first.saturating_add(1)..=first.saturating_add(part))
         .collect();
-    let (table, index) = thread::scope(|scope| {
+    let (listed, through) = match listed(connection)? {
+        Ok(listed) => listed,
+        Err(found) => return Ok(Err(found)),
+    };
+    let scanned: rusqlite::Result<Result<Vec<Scanned>, String>> = thread::scope(|scope| {
         let scans: Vec<_> = parts
             .into_iter()
             .map(|part| {
                 scope.spawn(move || {
                     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-                    table(&Connection::open_with_flags(path, flags)?, part)
+                    table(&Connection::open_with_flags(path, flags)?, part, through)
                 })
             })
             .collect();
-        let index = index(connection);
         let joined = scans.into_iter().map(|scan| match scan.join() {
             Ok(scanned) => scanned,
             Err(panic) => std::panic::resume_unwind(panic),
         });
-        (joined.collect::<rusqlite::Result<Result<Vec<Scanned>, String>>>(), index)
+        joined.collect()
     });
-    let (scanned, places) = match (table?, index?) {
-        (Ok(parts), Ok(places)) => (Scanned::joined(parts), places),
-        (Err(found), _) | (_, Err(found)) => return Ok(Err(found)),
+    let scanned = match scanned? {
+        Ok(parts) => Scanned::joined(parts),
+        Err(found) => return Ok(Err(found)),
     };
-    if scanned.places != places {
-        return Ok(Err("the index of sessions does not list the sessions".into()));
+    if scanned.places != listed {
+        return Ok(Err("table session_place does not list the sessions".into()));
     }
     Ok(Ok(scanned))
 }
@@ -95,8 +99,12 @@ impl Scanned {
     }
 }
 
-/// Reads a part of the table.
-fn table(connection: &Connection, part: RangeInclusive<i64>) -> rusqlite::Result<Result<Scanned, String>> {
+/// Reads a part of the table; sessions up to `through` must be listed.
+fn table(
+    connection: &Connection,
+    part: RangeInclusive<i64>,
+    through: i64,
+) -> rusqlite::Result<Result<Scanned, String>> {
     let columns = seal::SESSION.columns;
     let sql = format!(
         "SELECT {}, seal, session_key FROM session WHERE session_key BETWEEN ? AND ?",
@@ -126,27 +134,30 @@ fn table(connection: &Connection, part: RangeInclusive<i64>) -> rusqlite::Result
             *sum += i128::from(counted >> bit & 1);
         }
         let entry = [gateway, hash, columns.len() + 1];
-        scanned.places = scanned.places.wrapping_add(checksum(row, entry));
+        if row.get::<_, i64>(entry[2])? <= through {
+            scanned.places = scanned.places.wrapping_add(checksum(row, entry));
+        }
     }
     Ok(Ok(scanned))
 }
 
-/// Reads the index through: whether it is in order, and the sum over its entries.
-fn index(connection: &Connection) -> rusqlite::Result<Result<u64, String>> {
-    let sql = "SELECT gateway_key, id_hash, session_key FROM session INDEXED BY session_by_id
-               ORDER BY gateway_key, id_hash";
-    let mut select = connection.prepare(sql)?;
+/// Reads `session_place` through: the sum over its entries, and the highest key among them; they must be in order.
+fn listed(connection: &Connection) -> rusqlite::Result<Result<(u64, i64), String>> {
+    let mut select = connection.prepare(
+        "SELECT gateway_key, id_hash, session_key FROM session_place ORDER BY gateway_key, id_hash",
+    )?;
     let mut rows = select.query([])?;
-    let (mut places, mut before) = (0_u64, (i64::MIN, i64::MIN, i64::MIN));
+    let (mut places, mut through, mut before) = (0_u64, 0, (i64::MIN, i64::MIN, i64::MIN));
     while let Some(row) = rows.next()? {
         let entry = (row.get(0)?, row.get(1)?, row.get(2)?);
         if entry < before {
-            return Ok(Err("the index of sessions is out of order".into()));
+            return Ok(Err("table session_place is out of order".into()));
         }
         before = entry;
+        through = through.max(entry.2);
         places = places.wrapping_add(checksum(row, [0, 1, 2]));
     }
-    Ok(Ok(places))
+    Ok(Ok((places, through)))
 }
 
 fn checksum(row: &Row<'_>, columns: [usize; 3]) -> u64 {

@@ -118,9 +118,9 @@ fn transact(store: &mut Store, group: Vec<Job>) -> (Vec<Answer>, Result<(), Ledg
         return (group.into_iter().map(|job| job(None)).collect(), Err(error));
     }
     let answers: Vec<Answer> = group.into_iter().map(|job| job(Some(store))).collect();
-    let committed = store.execute("committing", "COMMIT");
+    let committed = store.spill_places().and_then(|()| store.execute("committing", "COMMIT"));
     if committed.is_err() {
-        store.totals = before;
+        store.restore(before);
         store.take_changed();
         // Fails where SQLite has rolled back by itself, as it does when the disk is full.
         let _ = store.execute("rolling back", "ROLLBACK");
