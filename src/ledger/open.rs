@@ -110,8 +110,8 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     // Checkpointing random pages is the cost of a sweep: 128 MiB of log between two of them.
     connection.pragma_update(None, "wal_autocheckpoint", 32_768)?;
-    // 24 MiB of pages: most of the index of a million sessions.
-    connection.pragma_update(None, "cache_size", -24_576)?;
+    // 16 MiB of pages: a bound on memory that no history moves.
+    connection.pragma_update(None, "cache_size", -16_384)?;
     // A page that was cut or overwritten is to be noticed when it is read.
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "foreign_keys", true)

@@ -319,6 +319,9 @@ impl<'a> Statements<'a> {
                 return Ok(Some(found));
             }
         }
+        if !places.may_be_listed(gateway_key, id_hash) {
+            return Ok(None);
+        }
         let mut listed = self.place.query([gateway_key, id_hash])?;
         while let Some(row) = listed.next()? {
             let key: i64 = row.get(0)?;
