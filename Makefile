@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test tools lint unit
+.PHONY: demo test soak tools lint unit
 
 # Builds, then runs the simulator and an exporter that watches it. Flags: make demo ARGS="--web.listen-address=:9000"
 demo:
@@ -22,3 +22,8 @@ lint:
 
 unit:
 	$(CARGO) test --locked
+
+# Longer than a test may take: 200 kills of the daemon, and a flipped bit at twenty times as many places of the ledger.
+soak:
+	SOAK=1 $(CARGO) test --locked --lib ledger::tests::safety -- --nocapture
+	SOAK=1 $(CARGO) test --locked --test integration crash -- --nocapture

@@ -1,5 +1,7 @@
 //! Commands and flags. Invariant: parsing only; a flag for the daemon is an override of a key of the settings.
 
+mod ledger;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +9,8 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, ValueParser};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+
+pub use ledger::{InspectFormat, LedgerCommand, LedgerFlags};
 
 use crate::config;
 
@@ -32,6 +36,9 @@ pub enum Command {
     Serve(ConfigFlags),
     /// Read the settings, print a summary or everything that is wrong with them, and end.
     CheckConfig(ConfigFlags),
+    /// Look at the usage ledger, check it, copy it, put a copy back.
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// Run the simulator and an exporter that watches it: real metrics without an account.
     Demo(DemoFlags),
     /// Run the simulator of the service's API alone.
@@ -146,8 +153,10 @@ impl Cli {
             Some(Command::Serve(own)) => Ok(Command::Serve(own.or(flags))),
             Some(Command::CheckConfig(own)) => Ok(Command::CheckConfig(own.or(flags))),
             // The flags in front are the daemon's: without effect on a demo, they are more likely a mistake.
-            Some(_) if flags.is_any_set() => Err(Self::command_factory()
-                .error(ErrorKind::ArgumentConflict, "the flags of `demo` and `sim` stand after the command")),
+            Some(_) if flags.is_any_set() => Err(Self::command_factory().error(
+                ErrorKind::ArgumentConflict,
+                "the flags of `demo`, `sim` and `ledger` stand after the command",
+            )),
             Some(command) => Ok(command),
         }
     }
@@ -313,11 +322,24 @@ mod tests {
             "--config.file e.yaml sim",
             "sim --sim.history 1000001",
             "sim --sim.latency 30",
+            "ledger",
+            "ledger backup",
+            "ledger inspect --format yaml",
+            "ledger verify file",
+            "--ledger.path x ledger verify",
             "serve serve",
         ] {
             assert_eq!(exit_code(&parse(line).unwrap_err()), EXIT_USAGE, "{line}");
         }
-        for line in ["--help", "--version", "help", "demo --help", "sim --help", "help check-config"] {
+        for line in [
+            "--help",
+            "--version",
+            "help",
+            "demo --help",
+            "sim --help",
+            "help check-config",
+            "ledger restore --help",
+        ] {
             assert_eq!(exit_code(&parse(line).unwrap_err()), 0, "{line}");
         }
     }

@@ -40,6 +40,11 @@ fn run(command: Command) -> Result<(), AppError> {
             logging::init(config.log);
             runtime.block_on(app::serve(config))
         }
+        Command::Ledger(command) => {
+            let text = app::ledger_command(command, config::process_environment())?;
+            let _ = writeln!(std::io::stdout(), "{text}");
+            Ok(())
+        }
         Command::Demo(flags) => {
             logging::init(flags.log.log());
             runtime.block_on(app::demo(flags))

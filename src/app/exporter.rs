@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::AppError;
+use super::backup::Backups;
 use super::bridge::Bridge;
 use super::content::{Content, Page};
 use super::publish::Publisher;
@@ -81,18 +82,24 @@ impl Exporter {
             collectors: config.collectors,
             pages_max: config.api.pages_max,
             max_in_flight: config.api.max_in_flight,
+            retention: config.ledger.retention,
             ledger: ledger.clone(),
             exposition,
-            own,
-            clock,
-            first_pass,
+            own: Arc::clone(&own),
+            clock: clock.clone(),
+            first_pass: first_pass.clone(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             claims: Claims::default(),
         };
         let scheduler = Scheduler::start(context, scopes);
-        let tasks =
+        let mut tasks =
             vec![tokio::spawn(server.run(listener, stop.clone())), tokio::spawn(publisher.run(stop.clone()))];
+        if let Some(interval) = config.ledger.backup_interval {
+            let first_pass = first_pass.subscribe();
+            let backups = Backups { path: config.ledger.path, interval, own, clock, first_pass };
+            tasks.push(tokio::spawn(backups.run(stop.clone())));
+        }
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
         Ok(Self { address, readiness, scheduler, ledger, stop, tasks })
     }

@@ -2,15 +2,18 @@
 //! Invariant: ledger before listener before polls, and the reverse at the end, so that nothing is served that is not
 //! restored, and nothing is polled that cannot be counted.
 
+mod backup;
 mod bridge;
 mod content;
 mod demo;
 mod exporter;
+mod ledger;
 mod publish;
 mod shutdown;
 
 pub use demo::{demo, simulate};
 pub use exporter::Exporter;
+pub use ledger::ledger_command;
 pub use shutdown::ended_by_signal;
 
 use crate::api::ApiError;

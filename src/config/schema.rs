@@ -63,6 +63,8 @@ pub(super) const KEYS: &[Key] = &[
     text("api.proxy", None),
     text("ledger.path", Some("data/ledger.db")),
     text("ledger.baseline", Some("include")),
+    text("ledger.retention", Some("90days")),
+    text("ledger.backup_interval", Some("24h")),
     text("exposition.zero_hold", Some("2m")),
     text("exposition.stale_after", Some("10m")),
     text("web.listen_address", Some("0.0.0.0:10990")),

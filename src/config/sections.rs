@@ -21,6 +21,16 @@ const FULL_SWEEP: Span =
 const SETTLE: Span =
     Span { min: Duration::ZERO, max: Duration::from_secs(7 * 86_400), words: "from 0s to 7days" };
 const HOLD: Span = Span { min: Duration::ZERO, max: Duration::from_secs(3600), words: "from 0s to 1h" };
+const RETENTION: Span = Span {
+    min: Duration::from_secs(86_400),
+    max: Duration::from_secs(10 * 31_557_600),
+    words: "from 1day to 10years",
+};
+const BACKUP: Span = Span {
+    min: Duration::from_secs(60),
+    max: Duration::from_secs(30 * 86_400),
+    words: "from 1m to 30days, or 0s for none",
+};
 const STALE: Span =
     Span { min: Duration::from_secs(10), max: Duration::from_secs(7 * 86_400), words: "from 10s to 7days" };
 
@@ -141,7 +151,17 @@ pub(super) fn ledger(reader: &mut Reader) -> Option<Ledger> {
     });
     let words = [("include", Baseline::Include), ("exclude", Baseline::Exclude)];
     let baseline = reader.read("ledger.baseline", |text| units::word(text, &words));
-    Some(Ledger { path: path?, baseline: baseline? })
+    let retention = reader.read("ledger.retention", |text| units::duration(text, &RETENTION));
+    let backup_interval = reader.read("ledger.backup_interval", |text| match text {
+        "0s" => Ok(None),
+        text => units::duration(text, &BACKUP).map(Some),
+    });
+    Some(Ledger {
+        path: path?,
+        baseline: baseline?,
+        retention: retention?,
+        backup_interval: backup_interval?,
+    })
 }
 
 pub(super) fn exposition(reader: &mut Reader) -> Option<Exposition> {

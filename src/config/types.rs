@@ -167,6 +167,11 @@ pub struct Ledger {
     pub path: PathBuf,
     /// What becomes of usage from before the exporter's first sweep of a gateway.
     pub baseline: Baseline,
+    /// How long an ended session is kept after the service lists it no more; its part of the totals stays for good.
+    /// 1 day to 10 years.
+    pub retention: Duration,
+    /// From one automatic backup to the next; 1 min to 30 days, `None` = none are made.
+    pub backup_interval: Option<Duration>,
 }
 
 /// What the metrics page shows.

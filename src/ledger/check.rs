@@ -1,71 +1,371 @@
-//! Is the ledger whole? Invariant: a total that the sessions do not add up to is never served.
+//! Is the ledger whole? Invariant: a total that the sessions do not add up to is never served, nor a row that changed.
 
+use std::collections::HashMap;
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
-use super::scan::{self, Scanned};
-use super::{LedgerError, seal};
+use super::{LedgerError, schema, seal};
 
-/// Checks the file's structure.
+/// Columns of a series that are sums over its sessions: nine figures, then three bits of `counted`.
+const SUMS: [&str; 12] = [
+    "nano_cu_hours",
+    "vcore_seconds",
+    "mb_seconds",
+    "base_nano_cu_hours",
+    "base_vcore_seconds",
+    "base_mb_seconds",
+    "over_nano_cu_hours",
+    "over_vcore_seconds",
+    "over_mb_seconds",
+    "created",
+    "terminated",
+    "error",
+];
+/// Places in [`seal::SESSION`].
+const GATEWAY_KEY: usize = 0;
+const ID_HASH: usize = 1;
+const SESSION_ID: usize = 2;
+const SERIES_KEY: usize = 3;
+const COUNTED: usize = 8;
+const FIGURES: usize = 9;
+
+/// What was found to be whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// Pages of the file, of which the structure was checked.
+    pub pages: u64,
+    /// Rows whose checksum was checked, over all tables.
+    pub rows: u64,
+    /// Sessions, each found in the index.
+    pub sessions: u64,
+    /// Sessions that are no longer kept one by one.
+    pub pruned: u64,
+    /// Series whose totals are the sum of these.
+    pub series: u64,
+    /// Transactions that changed something, so far.
+    pub commits: u64,
+}
+
+/// Checks everything but the structure, which must be sound and of the current schema.
+/// `noted` are the commits that are known to have reached the disk. A `second` connection halves the time; nothing may
+/// write meanwhile, as the two do not read from one transaction.
+pub(super) fn content(
+    path: &Path,
+    connection: &Connection,
+    second: Option<Connection>,
+    noted: Option<i64>,
+) -> Result<Checked, LedgerError> {
+    let mut checked = Checked::default();
+    run(path, "the check of its tables", || schema(connection))?;
+    run(path, "the check of each row against its checksum", || seals(connection, &mut checked))?;
+    const SESSIONS: &str = "the check of sessions against their checksums and their index";
+    let sums = run(path, SESSIONS, || sessions(connection, second, &mut checked))?;
+    run(path, "the check of totals against sessions", || totals(connection, sums, &mut checked))?;
+    run(path, "the check of its last commit", || commits(connection, noted, &mut checked))?;
+    let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap_or(0);
+    checked.pages = pages.cast_unsigned();
+    Ok(checked)
+}
+
+/// Checks the file's structure, whatever its schema.
 pub(super) fn structure(path: &Path, connection: &Connection) -> Result<(), LedgerError> {
-    const CHECK: &str = "SQLite's quick_check";
-    let found: Vec<String> = connection
-        .prepare("PRAGMA quick_check(3)")
-        .and_then(|mut pragma| pragma.query_map([], |row| row.get(0))?.collect())
-        .map_err(|source| LedgerError::damaged(path, CHECK, source.to_string()))?;
-    match found.as_slice() {
+    // A quick check leaves indices out: the small ones are checked here, that of the sessions with their content.
+    let indexed =
+        "SELECT DISTINCT tbl_name FROM sqlite_schema WHERE type = 'index' AND tbl_name <> 'session'";
+    run(path, "SQLite's quick_check", || {
+        problems(connection, "PRAGMA quick_check(3)")?;
+        for table in read_all(connection, indexed)? {
+            problems(connection, &format!("PRAGMA integrity_check(\"{}\")", table.replace('"', "\"\"")))?;
+        }
+        Ok(())
+    })
+}
+
+/// What a check found wrong.
+struct Finding(String);
+
+/// SQLite's own error is how a damaged file often shows itself.
+impl From<rusqlite::Error> for Finding {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+type Outcome<T> = Result<T, Finding>;
+
+fn run<T>(path: &Path, check: &'static str, work: impl FnOnce() -> Outcome<T>) -> Result<T, LedgerError> {
+    work().map_err(|Finding(found)| LedgerError::damaged(path, check, found))
+}
+
+fn found<T>(what: impl Into<String>) -> Outcome<T> {
+    Err(Finding(what.into()))
+}
+
+fn read_all(connection: &Connection, sql: &str) -> Outcome<Vec<String>> {
+    let mut select = connection.prepare(sql)?;
+    let rows = select.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn problems(connection: &Connection, pragma: &str) -> Outcome<()> {
+    let problems = read_all(connection, pragma)?;
+    match problems.as_slice() {
         [ok] if ok == "ok" => Ok(()),
-        problems => Err(LedgerError::damaged(path, CHECK, problems.join("; ").replace('\n', " "))),
+        problems => found(problems.join("; ").replace('\n', " ")),
     }
 }
 
-/// Checks that every row is as it was written, that the index lists every session, and that every total is the sum of
-/// its sessions.
-pub(super) fn rows(path: &Path, connection: &Connection) -> Result<(), LedgerError> {
-    const SEALS: &str = "the check of each row against its checksum";
-    const SUMS: &str = "the check of totals against sessions";
-    let judged = |check, result: rusqlite::Result<Result<Scanned, String>>| match result {
-        Ok(Ok(scanned)) => Ok(scanned),
-        Ok(Err(found)) => Err(LedgerError::damaged(path, check, found)),
-        Err(source) => Err(LedgerError::damaged(path, check, source.to_string())),
-    };
+/// A rule of a table that was changed would let wrong rows in later.
+fn schema(connection: &Connection) -> Outcome<()> {
+    const DEFINITIONS: &str =
+        "SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_schema ORDER BY name";
+    let (there, expected) =
+        (read_all(connection, DEFINITIONS)?, read_all(&schema::in_memory()?, DEFINITIONS)?);
+    let lacks = |list: &[String], one: &&String| !list.contains(*one);
+    let other = there.iter().find(|one| lacks(&expected, one));
+    match other.or_else(|| expected.iter().find(|one| lacks(&there, one))) {
+        None => Ok(()),
+        Some(one) => {
+            let name: Vec<&str> = one.split(' ').take(2).collect();
+            found(format!("the definition of {} was changed", name.join(" ")))
+        }
+    }
+}
+
+fn seals(connection: &Connection, checked: &mut Checked) -> Outcome<()> {
     for table in seal::TABLES.into_iter().filter(|table| table.name != seal::SESSION.name) {
-        let broken = table.broken(connection).map(|broken| broken.map_or(Ok(Scanned::default()), Err));
-        judged(SEALS, broken)?;
+        if let Some(broken) = table.broken(connection)? {
+            return found(broken);
+        }
+        let count = format!("SELECT count(*) FROM {}", table.name);
+        checked.rows += connection.query_row(&count, [], |row| row.get::<_, i64>(0))?.cast_unsigned();
     }
-    let scanned = judged(SEALS, scan::sessions(path, connection))?;
-    judged(SUMS, sums(connection, scanned)).map(drop)
+    Ok(())
 }
 
-/// Compares the totals with what the sessions add up to; what is left over belongs to no series.
-fn sums(connection: &Connection, mut scanned: Scanned) -> rusqlite::Result<Result<Scanned, String>> {
+/// What the sessions of a series add up to, and the gateway that they belong to.
+struct Sum {
+    gateway_key: i64,
+    figures: [i64; 12],
+}
+
+/// What a range of sessions comes to.
+#[derive(Default)]
+struct Scanned {
+    sums: HashMap<i64, Sum>,
+    sessions: u64,
+    /// Those that `session_place` must have.
+    listed: Entries,
+    /// Those that the index must have.
+    indexed: Entries,
+}
+
+/// Entries of an index: how many, and the sum of their prints.
+#[derive(Clone, Copy, Default, PartialEq)]
+struct Entries(u64, u64);
+
+impl Entries {
+    fn add(&mut self, print: u64) {
+        self.merge(Self(1, print));
+    }
+
+    fn merge(&mut self, Self(count, prints): Self) {
+        self.0 += count;
+        self.1 = self.1.wrapping_add(prints);
+    }
+}
+
+/// One look at every session: its checksum, its places in the index and in the list, its share of the sums.
+fn sessions(
+    connection: &Connection,
+    second: Option<Connection>,
+    checked: &mut Checked,
+) -> Outcome<HashMap<i64, Sum>> {
+    let (listed, through) = listed(connection)?;
+    let last: i64 =
+        connection.query_row("SELECT coalesce(max(session_key), 0) FROM session", [], |row| row.get(0))?;
+    let half = if second.is_some() { last / 2 } else { last };
+    let (mut scanned, rest) = std::thread::scope(|scope| {
+        let rest = second.map(|second| scope.spawn(move || scan(&second, half + 1, i64::MAX, through)));
+        let first = scan(connection, i64::MIN, if rest.is_some() { half } else { i64::MAX }, through);
+        let rest = rest.map_or(Ok(Scanned::default()), |rest| {
+            rest.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        Ok::<_, Finding>((first?, rest?))
+    })?;
+    scanned.sessions += rest.sessions;
+    scanned.listed.merge(rest.listed);
+    scanned.indexed.merge(rest.indexed);
+    for (series_key, sum) in rest.sums {
+        scanned.sums.entry(series_key).or_insert_with(|| Sum::of(sum.gateway_key)).add(&sum)?;
+    }
+    checked.sessions = scanned.sessions;
+    checked.rows += scanned.sessions;
+    if scanned.listed != listed {
+        return found("the list session_place does not agree with the sessions");
+    }
+    if scanned.indexed != indexed(connection)? {
+        return found("the index session_by_gateway does not agree with the sessions");
+    }
+    Ok(scanned.sums)
+}
+
+impl Sum {
+    fn of(gateway_key: i64) -> Self {
+        Self { gateway_key, figures: [0; 12] }
+    }
+
+    fn add(&mut self, more: &Self) -> Outcome<()> {
+        for (total, part) in self.figures.iter_mut().zip(more.figures) {
+            let sum = total.checked_add(part).filter(|_| self.gateway_key == more.gateway_key);
+            *total = sum.ok_or_else(|| Finding("a session does not fit its queue".into()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Scans the sessions with keys from `first` to `last`; those up to `through` must be listed.
+fn scan(connection: &Connection, first: i64, last: i64, through: i64) -> Outcome<Scanned> {
+    let columns = seal::SESSION.columns.join(", ");
     let sql = format!(
-        "SELECT {}, series_key, workspace_id, livy_compute_id, queue
-         FROM series LEFT JOIN gateway USING (gateway_key)",
-        scan::SUMMED.map(|column| format!("series.{column}")).join(", ")
+        "SELECT {columns}, seal, session_key FROM session NOT INDEXED WHERE session_key BETWEEN ? AND ?"
+    );
+    let mut select = connection.prepare(&sql)?;
+    let mut rows = select.query([first, last])?;
+    let mut scanned = Scanned::default();
+    while let Some(row) = rows.next()? {
+        session(row, &mut scanned, through)?;
+    }
+    Ok(scanned)
+}
+
+/// Adds a session to what was scanned.
+fn session(row: &Row<'_>, scanned: &mut Scanned, through: i64) -> Outcome<()> {
+    const SEAL: usize = seal::SESSION.columns.len();
+    let key: i64 = row.get(SEAL + 1)?;
+    if seal::of((0..SEAL).map(|index| row.get_ref(index)))? != row.get::<_, i64>(SEAL)? {
+        return found(format!("a row of table session (session_key = {key}) was changed"));
+    }
+    let gateway_key = row.get(GATEWAY_KEY)?;
+    let mut own = Sum::of(gateway_key);
+    let counted: i64 = row.get(COUNTED)?;
+    for (index, part) in own.figures.iter_mut().enumerate() {
+        *part = if index < 9 { row.get(FIGURES + index)? } else { counted >> (index - 9) & 1 };
+    }
+    let sum = scanned.sums.entry(row.get(SERIES_KEY)?).or_insert_with(|| Sum::of(gateway_key));
+    if sum.add(&own).is_err() {
+        return found(format!("session {:?} does not fit its queue", row.get::<_, String>(SESSION_ID)?));
+    }
+    scanned.sessions += 1;
+    scanned.indexed.add(print(gateway_key, 0, key));
+    if key <= through {
+        scanned.listed.add(print(gateway_key, row.get(ID_HASH)?, key));
+    }
+    Ok(())
+}
+
+/// Entries of `session_place`, and the highest key among them: sessions above it are not listed yet.
+fn listed(connection: &Connection) -> Outcome<(Entries, i64)> {
+    let sql = "SELECT gateway_key, id_hash, session_key FROM session_place";
+    let mut through = 0;
+    let entries = entries(connection, sql, |key| through = key.max(through))?;
+    Ok((entries, through))
+}
+
+/// Entries of the index.
+fn indexed(connection: &Connection) -> Outcome<Entries> {
+    entries(
+        connection,
+        "SELECT gateway_key, 0, session_key FROM session INDEXED BY session_by_gateway",
+        |_| (),
+    )
+}
+
+/// Entries as they stand in an index; they must be in order to be found.
+fn entries(connection: &Connection, sql: &str, mut each: impl FnMut(i64)) -> Outcome<Entries> {
+    let mut select = connection.prepare(sql)?;
+    let mut rows = select.query([])?;
+    let (mut entries, mut last) = (Entries::default(), (i64::MIN, i64::MIN, i64::MIN));
+    while let Some(row) = rows.next()? {
+        let entry = (row.get(0)?, row.get(1)?, row.get(2)?);
+        if entry < last {
+            return found("an index of the sessions is out of order");
+        }
+        last = entry;
+        each(entry.2);
+        entries.add(print(entry.0, entry.1, entry.2));
+    }
+    Ok(entries)
+}
+
+/// Sums of prints are equal only if the entries are, but for one case in 2⁶⁴.
+fn print(gateway_key: i64, id_hash: i64, session_key: i64) -> u64 {
+    [id_hash, session_key].into_iter().fold(gateway_key.cast_unsigned(), |print, part| {
+        let mixed = (print ^ part.cast_unsigned()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^ (mixed >> 29)
+    })
+}
+
+/// Every total must be the sum of its sessions, those that are no longer kept included, and every session in a total.
+fn totals(connection: &Connection, mut sums: HashMap<i64, Sum>, checked: &mut Checked) -> Outcome<()> {
+    let columns = SUMS.map(|name| format!("series.{name} - coalesce(pruned.{name}, 0)")).join(", ");
+    let sql = format!(
+        "SELECT {columns}, series_key, series.gateway_key, queue, workspace_id, livy_compute_id,
+                coalesce(pruned.sessions, 0)
+         FROM series LEFT JOIN gateway USING (gateway_key) LEFT JOIN pruned USING (series_key)"
     );
     let mut select = connection.prepare(&sql)?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        let sums = scanned.sums.remove(&row.get(scan::SUMMED.len())?).unwrap_or_default();
-        for (column, sum) in sums.into_iter().enumerate() {
-            if i128::from(row.get::<_, i64>(column)?) != sum {
-                let text = |place: usize| {
-                    row.get::<_, Option<String>>(scan::SUMMED.len() + place).map(Option::unwrap_or_default)
-                };
-                return Ok(Err(format!(
-                    "the totals of workspace {:?}, gateway {:?}, queue {:?} are not the sum of its sessions",
-                    text(1)?,
-                    text(2)?,
-                    text(3)?
-                )));
-            }
+        let gateway_key: i64 = row.get(13)?;
+        let sum = sums.remove(&row.get(12)?).unwrap_or(Sum { gateway_key, figures: [0; 12] });
+        let mut is_sum = sum.gateway_key == gateway_key;
+        for (index, part) in sum.figures.iter().enumerate() {
+            is_sum &= row.get::<_, i64>(index)? == *part;
+        }
+        let text = |column| row.get::<_, Option<String>>(column).map(Option::unwrap_or_default);
+        let (queue, workspace, gateway) = (text(14)?, text(15)?, text(16)?);
+        if !is_sum || gateway.is_empty() {
+            return found(format!(
+                "the totals of workspace {workspace:?}, gateway {gateway:?}, queue {queue:?} are not the sum of its \
+                 sessions"
+            ));
+        }
+        checked.pruned += row.get::<_, i64>(17)?.cast_unsigned();
+        checked.series += 1;
+    }
+    if sums.is_empty() { orphans(connection) } else { found("a session belongs to no queue") }
+}
+
+/// Rows whose owner is gone would be counted nowhere.
+fn orphans(connection: &Connection) -> Outcome<()> {
+    for (table, key, owner) in [
+        (seal::PRUNED, "series_key", seal::SERIES),
+        (seal::SESSION_DURATION, "gateway_key", seal::GATEWAY),
+        (seal::CLUSTER, "workspace_key", seal::WORKSPACE),
+        (seal::CLUSTER_CHANGE, "workspace_key", seal::WORKSPACE),
+        (seal::START_DURATION, "workspace_key", seal::WORKSPACE),
+    ] {
+        let (table, owner) = (table.name, owner.name);
+        let sql = format!("SELECT '' FROM {table} WHERE {key} NOT IN (SELECT {key} FROM {owner}) LIMIT 1");
+        if !read_all(connection, &sql)?.is_empty() {
+            return found(format!("a row of table {table} belongs to no {owner}"));
         }
     }
-    // A session whose series is gone would be counted nowhere.
-    match scanned.sums.keys().next() {
-        Some(key) => Ok(Err(format!("sessions belong to a series that is gone, with the key {key}"))),
-        None => Ok(Ok(scanned)),
+    Ok(())
+}
+
+/// What was on disk must be there still.
+fn commits(connection: &Connection, noted: Option<i64>, checked: &mut Checked) -> Outcome<()> {
+    let commits: i64 =
+        connection.query_row("SELECT commits FROM progress WHERE id = 1", [], |row| row.get(0))?;
+    checked.commits = commits.cast_unsigned();
+    match noted.filter(|noted| *noted > commits) {
+        None => Ok(()),
+        Some(noted) => found(format!(
+            "it holds {commits} commits, but {noted} had reached the disk: its log (-wal) was lost or damaged, or it is \
+             an older copy"
+        )),
     }
 }

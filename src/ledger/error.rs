@@ -27,9 +27,11 @@ pub enum LedgerError {
     },
     /// The file is not a ledger, or not whole.
     #[error(
-        "ledger {}: {check} failed: {found}. Nothing was changed. Put back a copy of the file (with no -wal or -shm \
-         file beside it), or move it away to begin a new ledger: its counters start over at a new baseline",
-        path.display()
+        "ledger {}: {check} failed: {found}. Nothing was changed. `ledger verify` makes the checks again, `ledger \
+         restore` puts {} or another copy in its place, or move the file away (with its -wal and -shm) to begin a new \
+         ledger: its counters start over at a new baseline",
+        path.display(),
+        super::backup_path(path).display()
     )]
     Damaged {
         /// The ledger file.
@@ -38,6 +40,18 @@ pub enum LedgerError {
         check: &'static str,
         /// What it found.
         found: String,
+    },
+    /// There is no file to read.
+    #[error("ledger {}: there is no such file; name the ledger by --ledger.path or --config.file", path.display())]
+    Absent {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A file would be overwritten.
+    #[error("{}: the file is there already, and nothing is overwritten; choose another name", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
     },
     /// The file was written by a later version.
     #[error(
@@ -93,6 +107,10 @@ pub enum LedgerError {
 impl LedgerError {
     pub(super) fn io(path: &Path, doing: &'static str, source: io::Error) -> Self {
         Self::Io { path: path.to_owned(), doing, source }
+    }
+
+    pub(super) fn too_new(path: &Path, found: i64) -> Self {
+        Self::TooNew { path: path.to_owned(), found, known: super::schema::current_version() }
     }
 
     /// The same failure, told to each caller whose change was in the transaction that it ended.

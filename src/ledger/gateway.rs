@@ -98,7 +98,7 @@ fn register(store: &mut Store, found: &Discovered, now: UnixMillis) -> rusqlite:
 }
 
 /// Writes a gateway's own row.
-fn put(connection: &Connection, id: &GatewayId, gateway: &GatewayTotals) -> rusqlite::Result<()> {
+pub(super) fn put(connection: &Connection, id: &GatewayId, gateway: &GatewayTotals) -> rusqlite::Result<()> {
     let baseline = match gateway.baseline {
         Baseline::Include => "include",
         Baseline::Exclude => "exclude",

@@ -5,16 +5,19 @@
 //! that commit is on disk. A counter is the sum over sessions of the highest value ever observed, in integers, so that
 //! the order of pages, repeats and restarts have no influence on it.
 
+mod backup;
 mod check;
 mod cluster;
 mod error;
 mod gateway;
 mod histogram;
 mod load;
+mod lock;
 mod memory;
 mod open;
 mod places;
-mod scan;
+mod prune;
+mod reader;
 mod schema;
 mod seal;
 mod session;
@@ -30,11 +33,14 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+pub use backup::{Restored, back_up, back_up_beside, backup_path, restore};
+pub use check::Checked;
 pub use cluster::ClusterSweep;
 pub use error::LedgerError;
 pub use gateway::{Discovered, Pass};
 pub use histogram::Histogram;
 pub use memory::{ListedCounts, Remembered};
+pub use reader::{Inspection, inspect, verify};
 pub use session::Applied;
 pub use snapshot::{GatewayTotals, LedgerSnapshot, SeriesKey, SeriesTotals, WorkspaceTotals};
 pub use writer::CommitObserver;
@@ -130,6 +136,21 @@ impl Ledger {
         now: UnixMillis,
     ) -> Result<(), LedgerError> {
         self.writer.call(move |store| gateway::complete_pass(store, pass, order, now)).await
+    }
+
+    /// Lets go of the sessions of a pass' gateway that ended before a moment and that its latest complete pass no longer
+    /// saw; the totals keep them. Bounded transactions, between which others come. Returns how many.
+    ///
+    /// # Errors
+    /// Where a commit fails; the transactions before it hold.
+    pub async fn prune(&self, pass: Pass, before: UnixMillis) -> Result<u64, LedgerError> {
+        let (mut pruned, mut from) = (0, Some(prune::START));
+        while let Some(place) = from {
+            let batch = self.writer.call(move |store| prune::prune(store, pass, before, place)).await?;
+            pruned += batch.pruned;
+            from = batch.next;
+        }
+        Ok(pruned)
     }
 
     /// Sessions that this pass has not seen, though they were there: at the latest complete pass or after, or, if

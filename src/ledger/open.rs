@@ -1,46 +1,68 @@
 //! Opens the file. Invariant: an existing file that is anything but a sound ledger is refused and left as it is; only
 //! a file that is not there is begun anew.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::lock::Lock;
 use super::store::Store;
-use super::{LedgerError, Options, check, load, schema, seal};
+use super::{LedgerError, Options, backup, check, load, reader, schema, seal};
 
 /// How long to wait for a reader, such as the `sqlite3` shell, that locks the file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Opens, checks and migrates the ledger; the lock is held as long as the returned file lives.
-pub(super) fn open(options: &Options) -> Result<(Store, File), LedgerError> {
+/// Opens, checks and migrates the ledger; the lock is held as long as the returned one lives.
+pub(super) fn open(options: &Options) -> Result<(Store, Lock), LedgerError> {
     let path = options.path.as_path();
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         fs::create_dir_all(directory)
             .map_err(|source| LedgerError::io(path, "creating its directory", source))?;
     }
-    let lock = lock(path)?;
+    let lock = Lock::take(path)?;
     let is_new = begins_anew(path)?;
+    if is_new {
+        create(path)?;
+    }
     let mut connection = Connection::open_with_flags(
         path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )
     .map_err(|source| sqlite(path, "opening it", source))?;
-    let version = if is_new { 0 } else { version(path, &connection)? };
+    let prepare = || {
+        // A file that is refused stays as it is, and so does its log.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        // A page that was cut or overwritten is to be noticed when it is read.
+        connection.pragma_update(None, "cell_size_check", true)?;
+        seal::register(&connection)
+    };
+    prepare().map_err(|source| sqlite(path, "setting it up", source))?;
+    let version = version(path, &connection)?;
     if version > schema::current_version() {
-        let known = schema::current_version();
-        return Err(LedgerError::TooNew { path: path.to_owned(), found: version, known });
+        return Err(LedgerError::too_new(path, version));
     }
+    check::structure(path, &connection)?;
+    if version < schema::current_version() {
+        let copy = beside(path, &format!(".schema-{version}"));
+        backup::vacuum_into(path, &connection, &copy)?;
+        tracing::info!(path = %path.display(), copy = %copy.display(), "copied the ledger before its schema changes");
+        schema::migrate(&mut connection, version).map_err(|source| {
+            LedgerError::damaged(path, "bringing it to the current schema", source.to_string())
+        })?;
+    }
+    let noted = lock.commits().filter(|_| !is_new);
+    let second = reader::open_read_only(path)?;
+    let checked = check::content(path, &connection, Some(second), noted)?;
+    let commits = i64::try_from(checked.commits).unwrap_or(i64::MAX);
     configure(&connection).map_err(|source| sqlite(path, "setting it up", source))?;
-    seal::register(&connection).map_err(|source| sqlite(path, "setting it up", source))?;
-    if !is_new {
-        check::structure(path, &connection)?;
+    if noted != Some(commits) {
+        lock.note(commits).map_err(|source| LedgerError::io(path, "noting its commits", source))?;
     }
-    schema::migrate(&mut connection, version)
-        .map_err(|source| sqlite(path, "bringing it to the current schema", source))?;
-    check::rows(path, &connection)?;
     let totals = load::totals(&connection).map_err(|source| sqlite(path, "reading its totals", source))?;
     if is_new {
         tracing::info!(path = %path.display(), "began a new ledger");
@@ -48,22 +70,25 @@ pub(super) fn open(options: &Options) -> Result<(Store, File), LedgerError> {
         let (gateways, sessions) = (totals.gateways.len(), totals.sessions);
         tracing::info!(path = %path.display(), gateways, sessions, "opened the ledger");
     }
-    Ok((Store::new(path, connection, options.baseline, totals), lock))
+    Ok((Store::new(path, connection, options.baseline, totals, commits), lock))
 }
 
-/// Takes the lock that keeps a second exporter away.
-fn lock(path: &Path) -> Result<File, LedgerError> {
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(beside(path, "-lock"))
-        .map_err(|source| LedgerError::io(path, "opening its lock file", source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(LedgerError::InUse { path: path.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(LedgerError::io(path, "locking it", source)),
+/// Begins a ledger under another name and gives it its own when it is whole: a crash leaves all of it or nothing.
+fn create(path: &Path) -> Result<(), LedgerError> {
+    let part = beside(path, ".new");
+    for suffix in ["", "-journal"] {
+        // What a crash left, if anything.
+        let _ = fs::remove_file(beside(&part, suffix));
     }
+    let begin = || -> rusqlite::Result<()> {
+        let mut connection = Connection::open(&part)?;
+        seal::register(&connection)?;
+        schema::migrate(&mut connection, 0)
+    };
+    begin().map_err(|source| sqlite(path, "creating it", source))?;
+    fs::rename(&part, path)
+        .and_then(|()| backup::sync_directory(path))
+        .map_err(|source| LedgerError::io(path, "creating it", source))
 }
 
 /// Whether there is no ledger yet. An empty file, or a log without its file, is what a loss leaves behind.
@@ -86,8 +111,15 @@ fn begins_anew(path: &Path) -> Result<bool, LedgerError> {
 }
 
 /// The schema version of an existing file, which must be a ledger.
-fn version(path: &Path, connection: &Connection) -> Result<i64, LedgerError> {
+pub(super) fn version(path: &Path, connection: &Connection) -> Result<i64, LedgerError> {
     const CHECK: &str = "the check of its header";
+    // Read and write version: SQLite would take another for a file that it may read, but not write.
+    let mut head = [0; 20];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    read.map_err(|source| LedgerError::damaged(path, CHECK, source.to_string()))?;
+    if !matches!(head, [.., 1, 1] | [.., 2, 2]) {
+        return Err(LedgerError::damaged(path, CHECK, "file is not a database in a known format"));
+    }
     let pragma = |name: &str| -> Result<i64, LedgerError> {
         connection
             .pragma_query_value(None, name, |row| row.get(0))
@@ -104,17 +136,17 @@ fn version(path: &Path, connection: &Connection) -> Result<i64, LedgerError> {
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // A power cut must not take a commit back that a scrape has already shown.
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // Checkpointing random pages is the cost of a sweep: 128 MiB of log between two of them.
+    // A checkpoint writes each page once, however often the log has it: 128 MiB of log between two of them.
     connection.pragma_update(None, "wal_autocheckpoint", 32_768)?;
     // 16 MiB of pages: a bound on memory that no history moves.
     connection.pragma_update(None, "cache_size", -16_384)?;
-    // A page that was cut or overwritten is to be noticed when it is read.
-    connection.pragma_update(None, "cell_size_check", true)?;
-    connection.pragma_update(None, "foreign_keys", true)
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    // Refused here where the file cannot be written, not with the first page.
+    connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK")
 }
 
 /// `ledger.db` → `ledger.db-wal`, the way SQLite names what belongs to a file.
@@ -124,7 +156,7 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn sqlite(path: &Path, doing: &'static str, source: rusqlite::Error) -> LedgerError {
+pub(super) fn sqlite(path: &Path, doing: &'static str, source: rusqlite::Error) -> LedgerError {
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
     match source.sqlite_error_code() {
         Some(DatabaseCorrupt | NotADatabase) => LedgerError::damaged(path, doing, source.to_string()),

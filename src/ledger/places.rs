@@ -46,6 +46,24 @@ impl Places {
         self.recent.insert((gateway_key, id_hash, session_key));
     }
 
+    /// Takes a session off the list, which is about to be deleted; within a transaction.
+    pub(super) fn remove(
+        &mut self,
+        connection: &Connection,
+        gateway_key: i64,
+        id_hash: i64,
+        session_key: i64,
+    ) -> rusqlite::Result<()> {
+        if !self.recent.remove(&(gateway_key, id_hash, session_key)) {
+            connection
+                .prepare_cached(
+                    "DELETE FROM session_place WHERE gateway_key = ? AND id_hash = ? AND session_key = ?",
+                )?
+                .execute([gateway_key, id_hash, session_key])?;
+        }
+        Ok(())
+    }
+
     /// Whether the table may have a session with this hash.
     pub(super) fn may_be_listed(&self, gateway_key: i64, id_hash: i64) -> bool {
         bits(gateway_key, id_hash).into_iter().all(|(word, bit)| self.filter[word] & bit != 0)

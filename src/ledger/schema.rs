@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, Transaction};
 
+use super::seal;
+
 /// Marks a SQLite file as a ledger: the text "ESSE" in the header's application id.
 pub(super) const APPLICATION_ID: i64 = 0x4553_5345;
 
@@ -9,11 +11,18 @@ pub(super) const APPLICATION_ID: i64 = 0x4553_5345;
 const MIGRATIONS: &[&str] = &[
     // 0 → 1
     "
+    CREATE TABLE progress (
+        id      INTEGER PRIMARY KEY CHECK (id = 1),
+        commits INTEGER NOT NULL,  -- transactions that changed something; the lock file beside notes them, too
+        seal    INTEGER NOT NULL   -- in every table: CRC-32 of the columns before it
+    ) STRICT;
+    INSERT INTO progress VALUES (1, 0, seal(1, 0));
+
     CREATE TABLE scope (
         account       TEXT    NOT NULL,
         region        TEXT    NOT NULL,
         watched_since INTEGER NOT NULL,  -- ms: gateways created later have no usage from before
-        seal          INTEGER NOT NULL,  -- in every table: CRC-32 of the columns before it
+        seal          INTEGER NOT NULL,
         PRIMARY KEY (account, region)
     ) STRICT, WITHOUT ROWID;
 
@@ -158,6 +167,14 @@ const MIGRATIONS: &[&str] = &[
 /// The version of a ledger that this program writes.
 pub(super) fn current_version() -> i64 {
     i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+/// An empty ledger that is gone with its connection: what the tables of a file are compared with.
+pub(super) fn in_memory() -> rusqlite::Result<Connection> {
+    let mut connection = Connection::open_in_memory()?;
+    seal::register(&connection)?;
+    migrate(&mut connection, 0)?;
+    Ok(connection)
 }
 
 /// Brings a file from `version` to the current one, in one transaction.

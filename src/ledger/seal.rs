@@ -1,7 +1,7 @@
 //! A checksum in every row, so that a byte that changed on disk is noticed. Invariant: rows are written through a
 //! [`Table`], which seals them.
 
-use rusqlite::functions::{Context, FunctionFlags};
+use rusqlite::functions::FunctionFlags;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Params};
 
@@ -11,6 +11,7 @@ pub(super) struct Table {
     pub(super) columns: &'static [&'static str],
 }
 
+pub(super) const PROGRESS: Table = Table { name: "progress", columns: &["id", "commits"] };
 pub(super) const SCOPE: Table = Table { name: "scope", columns: &["account", "region", "watched_since"] };
 pub(super) const GATEWAY: Table = Table {
     name: "gateway",
@@ -109,7 +110,8 @@ pub(super) const START_DURATION: Table =
     Table { name: "start_duration", columns: &["workspace_key", "kind", "bucket", "count", "sum"] };
 
 /// All of them.
-pub(super) const TABLES: [&Table; 10] = [
+pub(super) const TABLES: [&Table; 11] = [
+    &PROGRESS,
     &SCOPE,
     &GATEWAY,
     &SERIES,
@@ -145,6 +147,12 @@ impl Table {
         numbers.join(", ")
     }
 
+    /// Seals all rows again, after a change that did not go through [`Self::put`].
+    pub(super) fn reseal(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let columns = self.columns.join(", ");
+        connection.execute_batch(&format!("UPDATE {} SET seal = seal({columns})", self.name))
+    }
+
     /// The first row whose seal is broken, by its place in the table.
     pub(super) fn broken(&self, connection: &Connection) -> rusqlite::Result<Option<String>> {
         let columns = self.columns.join(", ");
@@ -165,19 +173,17 @@ impl Table {
 /// Gives the connection the function that the statements above call.
 pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-    connection.create_scalar_function("seal", -1, flags, |context| Ok(seal(context)))
-}
-
-fn seal(context: &Context<'_>) -> i64 {
-    seal_of((0..context.len()).map(|index| context.get_raw(index)))
+    connection.create_scalar_function("seal", -1, flags, |context| {
+        of((0..context.len()).map(|index| Ok(context.get_raw(index))))
+    })
 }
 
 /// CRC-32 of the values, each with its type, so that no two rows read alike.
-pub(super) fn seal_of<'a>(values: impl Iterator<Item = ValueRef<'a>>) -> i64 {
+pub(super) fn of<'a>(values: impl Iterator<Item = rusqlite::Result<ValueRef<'a>>>) -> rusqlite::Result<i64> {
     // Gathered first: the checksum of many bytes at once is several times as fast as one value at a time.
     let mut bytes = Vec::with_capacity(256);
     for value in values {
-        match value {
+        match value? {
             ValueRef::Null => bytes.push(b'n'),
             ValueRef::Integer(value) => {
                 bytes.push(b'i');
@@ -194,7 +200,7 @@ pub(super) fn seal_of<'a>(values: impl Iterator<Item = ValueRef<'a>>) -> i64 {
             }
         }
     }
-    crc32fast::hash(&bytes).into()
+    Ok(crc32fast::hash(&bytes).into())
 }
 
 /// 64-bit FNV-1a, as the index of sessions stores it; stable for good, as it is on disk.

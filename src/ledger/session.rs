@@ -27,9 +27,9 @@ pub struct Applied {
 }
 
 /// What has been counted of a session, as bits.
-const COUNTED_CREATED: i64 = 1;
-const COUNTED_TERMINATED: i64 = 2;
-const COUNTED_ERROR: i64 = 4;
+pub(super) const COUNTED_CREATED: i64 = 1;
+pub(super) const COUNTED_TERMINATED: i64 = 2;
+pub(super) const COUNTED_ERROR: i64 = 4;
 const COUNTED_DURATION: i64 = 8;
 /// Not an event that counts, but why its end never will.
 const ENDED_BEFORE: i64 = 16;
@@ -111,7 +111,8 @@ impl Page<'_> {
         }
         let queue = seen.queue.clone();
         let series = self.series(&queue)?;
-        let excluded = self.is_excluded(seen);
+        let returned = is_new && self.may_have_been_pruned(seen);
+        let excluded = returned || self.is_excluded(seen);
         let (key, before) = match known {
             Some((key, before)) => (Some(key), before),
             None => (None, Held::new(series.key)),
@@ -120,6 +121,9 @@ impl Page<'_> {
         after.observe(seen, self.pass.number);
         if is_new && excluded {
             after.base = after.highest;
+        }
+        if returned {
+            after.counted |= ENDED_BEFORE;
         }
         applied.revised_down += u64::from(after.over.exceeds(before.over));
         let duration = after.count_events(is_new, excluded);
@@ -155,6 +159,13 @@ impl Page<'_> {
         self.gateway.baseline == Baseline::Exclude && !self.gateway.born_watched && from_before
     }
 
+    /// Whether a session that the ledger does not hold may be one that it no longer keeps: counted, and ended, before.
+    fn may_have_been_pruned(&self, seen: &SessionObservation) -> bool {
+        self.gateway
+            .pruned_through
+            .is_some_and(|through| seen.created.is_none_or(|created| created <= through))
+    }
+
     fn queue_of(&self, key: SeriesKey) -> Option<String> {
         self.gateway.series.iter().find(|(_, series)| series.key == key).map(|(queue, _)| queue.clone())
     }
@@ -165,7 +176,9 @@ impl Page<'_> {
             return Ok(series.clone());
         }
         // A counter that Prometheus has not seen at zero loses its first increment.
-        let held = self.gateway.baseline_complete.is_some() || self.gateway.born_watched;
+        // After a restore it has seen the series: the whole gateway comes back at its values.
+        let held =
+            !self.gateway.resweep && (self.gateway.baseline_complete.is_some() || self.gateway.born_watched);
         let key = "SELECT coalesce(max(series_key), 0) + 1 FROM series";
         let key = self.connection.prepare_cached(key)?.query_row([], |row| row.get(0))?;
         let series = SeriesTotals::new(SeriesKey(key), held);
@@ -206,7 +219,7 @@ pub(super) fn put_series(
 }
 
 /// The figures in the order of the columns.
-fn figures(usage: Usage) -> [i64; 3] {
+pub(super) fn figures(usage: Usage) -> [i64; 3] {
     [usage.nano_cu_hours, usage.vcore_seconds, usage.mb_seconds]
 }
 
@@ -365,7 +378,7 @@ impl<'a> Statements<'a> {
             over_vcore,
             over_mb,
         ];
-        let seal = seal::seal_of(row.into_iter());
+        let seal = seal::of(row.into_iter().map(Ok))?;
         let values = row.into_iter().chain([integer(seal), key.map_or(ValueRef::Null, integer)]);
         let statement = if key.is_some() { &mut self.update } else { &mut self.insert };
         statement.execute(params_from_iter(values.map(ToSqlOutput::Borrowed))).map(drop)

@@ -20,6 +20,8 @@ pub(super) struct Store {
     pub(super) totals: LedgerSnapshot,
     /// `None` after a rollback, which may have taken back some of them.
     places: Option<Places>,
+    /// Transactions that changed something, as the file has it.
+    pub(super) commits: i64,
     changed: bool,
 }
 
@@ -29,9 +31,10 @@ impl Store {
         connection: Connection,
         baseline: Baseline,
         totals: LedgerSnapshot,
+        commits: i64,
     ) -> Self {
         connection.set_prepared_statement_cache_capacity(32);
-        Self { path: path.to_owned(), connection, baseline, totals, places: None, changed: false }
+        Self { path: path.to_owned(), connection, baseline, totals, places: None, commits, changed: false }
     }
 
     /// The totals, to be published after a commit.
@@ -54,6 +57,10 @@ impl Store {
 
     /// Moves the latest sessions to the table when they are many; within the open transaction.
     pub(super) fn spill_places(&mut self) -> Result<(), LedgerError> {
+        if self.connection.is_autocommit() {
+            // SQLite has rolled back by itself.
+            self.places = None;
+        }
         let Some(mut places) = self.places.take() else { return Ok(()) };
         places.spill(&self.connection).map_err(|source| self.error("listing sessions", source))?;
         self.places = Some(places);

@@ -1,14 +1,14 @@
 //! The one thread that writes. Invariant: a caller is answered after its change is on disk, or told that it is not.
 
-use std::fs::File;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::lock::Lock;
 use super::store::Store;
-use super::{LedgerError, LedgerSnapshot};
+use super::{LedgerError, LedgerSnapshot, seal};
 
 /// Jobs that may wait for the writer. Each holds at most one page of sessions; a full queue slows the sweeps down.
 const QUEUE_MAX: usize = 64;
@@ -36,7 +36,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(
         store: Store,
-        lock: File,
+        lock: Lock,
         publish: watch::Sender<Arc<LedgerSnapshot>>,
         observer: Arc<dyn CommitObserver>,
     ) -> Result<Self, LedgerError> {
@@ -86,7 +86,7 @@ impl Drop for Writer {
 
 fn run(
     mut store: Store,
-    lock: File,
+    lock: Lock,
     mut queue: mpsc::Receiver<Job>,
     publish: &watch::Sender<Arc<LedgerSnapshot>>,
     observer: &dyn CommitObserver,
@@ -98,7 +98,13 @@ fn run(
             group.push(job);
         }
         let started = Instant::now();
+        let commits = store.commits;
         let (answers, committed) = transact(&mut store, group);
+        if store.commits != commits
+            && let Err(error) = lock.note(store.commits)
+        {
+            tracing::warn!(path = %store.path.display(), %error, "the commit could not be noted in the lock file");
+        }
         observer.on_commit(started.elapsed(), committed.is_ok());
         if committed.is_ok() && store.take_changed() {
             publish.send_replace(store.snapshot());
@@ -114,16 +120,33 @@ fn run(
 /// Runs the jobs in one transaction.
 fn transact(store: &mut Store, group: Vec<Job>) -> (Vec<Answer>, Result<(), LedgerError>) {
     let before = store.totals.clone();
+    let changes = store.connection.total_changes();
     if let Err(error) = store.execute("beginning a transaction", "BEGIN IMMEDIATE") {
         return (group.into_iter().map(|job| job(None)).collect(), Err(error));
     }
     let answers: Vec<Answer> = group.into_iter().map(|job| job(Some(store))).collect();
-    let committed = store.spill_places().and_then(|()| store.execute("committing", "COMMIT"));
-    if committed.is_err() {
+    let spilt = store.spill_places();
+    let commits = store.commits + i64::from(store.connection.total_changes() != changes);
+    let committed =
+        spilt.and_then(|()| count(store, commits)).and_then(|()| store.execute("committing", "COMMIT"));
+    if committed.is_ok() {
+        store.commits = commits;
+    } else {
         store.restore(before);
         store.take_changed();
         // Fails where SQLite has rolled back by itself, as it does when the disk is full.
         let _ = store.execute("rolling back", "ROLLBACK");
     }
     (answers, committed)
+}
+
+/// Writes the number of the open transaction, if it has changed anything.
+fn count(store: &Store, commits: i64) -> Result<(), LedgerError> {
+    // Where SQLite has rolled back by itself, this would be a transaction of its own.
+    if commits == store.commits || store.connection.is_autocommit() {
+        return Ok(());
+    }
+    seal::PROGRESS
+        .put(&store.connection, [1, commits])
+        .map_err(|source| store.error("counting the commit", source))
 }

@@ -9,6 +9,7 @@ use prometheus::{
 };
 
 use super::family::PREFIX;
+use crate::clock::UnixMillis;
 use crate::model::{Action, FailureReason, Outcome, TargetKind};
 
 /// Seconds that an API request takes.
@@ -38,6 +39,9 @@ pub struct OwnMetrics {
     ledger_size: IntGauge,
     commit_duration: Histogram,
     commit_failures: IntCounter,
+    pruned_sessions: IntCounter,
+    last_backup: Gauge,
+    backup_failures: IntCounter,
     snapshot_age: Gauge,
     refused_connections: IntCounter,
 }
@@ -135,6 +139,20 @@ impl OwnMetrics {
                 "exporter_ledger_commit_failures_total",
                 "Transactions of the ledger that did not reach the disk; what they held is counted by a later sweep.",
             )?,
+            pruned_sessions: make.counter(
+                "exporter_ledger_pruned_sessions_total",
+                "Ended Livy sessions that the ledger no longer keeps one by one (ledger.retention); their usage stays \
+                 in the counters.",
+            )?,
+            last_backup: make.float_gauge(
+                "exporter_ledger_last_backup_timestamp_seconds",
+                "When the latest automatic backup of the ledger was complete, in seconds since the epoch; 0 if there \
+                 is none.",
+            )?,
+            backup_failures: make.counter(
+                "exporter_ledger_backup_failures_total",
+                "Automatic backups of the ledger that failed; the one before is kept.",
+            )?,
             snapshot_age: make.float_gauge(
                 "exporter_snapshot_age_seconds",
                 "Time since the families of the watched resources were last rendered, in seconds.",
@@ -207,6 +225,22 @@ impl OwnMetrics {
         if !ok {
             self.commit_failures.inc();
         }
+    }
+
+    /// The ledger let go of ended sessions.
+    pub fn pruned_sessions(&self, count: u64) {
+        self.pruned_sessions.inc_by(count);
+    }
+
+    /// An automatic backup of the ledger was complete at this time, in ms since the epoch.
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch fit a float's 53 bits")]
+    pub fn backup(&self, at: UnixMillis) {
+        self.last_backup.set(at as f64 / 1_000.0);
+    }
+
+    /// An automatic backup of the ledger failed.
+    pub fn backup_failed(&self) {
+        self.backup_failures.inc();
     }
 
     /// A connection was refused.

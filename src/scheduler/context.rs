@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,6 +35,8 @@ pub struct Context {
     pub pages_max: u32,
     /// Pages of one history that are asked for at a time.
     pub max_in_flight: usize,
+    /// How long an ended session is kept after the service lists it no more.
+    pub retention: Duration,
     /// Where sessions and changes are counted.
     pub ledger: Ledger,
     /// Where complete sweeps are shown.

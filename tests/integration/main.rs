@@ -9,10 +9,12 @@
 
 mod architecture;
 mod bad_config;
+mod crash;
 mod daemon;
 mod docs;
 mod golden;
 mod harness;
+mod ledger_commands;
 mod prometheus;
 mod promtool;
 mod sdk;

@@ -2,9 +2,12 @@
 
 mod clusters;
 mod counting;
+mod documentation;
 mod memory;
 mod opening;
 mod oracle;
+mod pruning;
+mod safety;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -47,11 +47,12 @@ async fn a_file_that_is_no_ledger_is_refused_and_left_alone() {
     let path = directory.path().join("l.db");
     for (content, found) in [
         (b"".as_slice(), "the file is empty"),
-        (b"totals: 12, and more text than a header takes, so that it is read as one at all; and still more of it", "not a database"),
+        (b"totals: 12, and more text than a header takes, so that it is read as one at all; and still more of it", "not a database in a known format"),
+        (b"a text which here \x01\x01 has the right numbers, so that it is read as one at all; and still more of it", "not a database"),
     ] {
         fs::write(&path, content).unwrap();
         let message = refused(&path);
-        assert!(message.contains(found) && message.contains("move it away"), "{message}");
+        assert!(message.contains(found) && message.contains("move the file away"), "{message}");
         assert_eq!(fs::read(&path).unwrap(), content);
     }
     fs::remove_file(&path).unwrap();
@@ -92,21 +93,13 @@ async fn a_total_that_its_sessions_do_not_add_up_to_is_refused() {
         let connection = rusqlite::Connection::open(&path).unwrap();
         crate::ledger::seal::register(&connection).unwrap();
         connection.execute_batch(tampering).unwrap();
-        for table in ["series", "session"] {
-            reseal(&connection, table);
-        }
+        crate::ledger::seal::SERIES.reseal(&connection).unwrap();
+        crate::ledger::seal::SESSION.reseal(&connection).unwrap();
         drop(connection);
         let message = refused(&path);
         assert!(message.contains("are not the sum of its sessions"), "{tampering}: {message}");
         fs::remove_file(&path).unwrap();
     }
-}
-
-/// Makes rows sound again after a change that only their sums betray.
-fn reseal(connection: &rusqlite::Connection, table: &str) {
-    let table = crate::ledger::seal::TABLES.into_iter().find(|sealed| sealed.name == table).unwrap();
-    let columns = table.columns.join(", ");
-    connection.execute_batch(&format!("UPDATE {} SET seal = seal({columns})", table.name)).unwrap();
 }
 
 #[tokio::test]
@@ -163,4 +156,58 @@ async fn a_directory_that_cannot_be_made_is_told() {
     fs::write(directory.path().join("file"), b"").unwrap();
     let message = refused(&directory.path().join("file/l.db"));
     assert!(message.contains("creating its directory"), "{message}");
+}
+
+#[tokio::test]
+async fn an_older_schema_is_copied_before_it_is_lifted() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("l.db");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.pragma_update(None, "application_id", crate::ledger::schema::APPLICATION_ID).unwrap();
+    connection.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (7); DROP TABLE t").unwrap();
+    drop(connection);
+    drop(open(&path));
+    let copy = rusqlite::Connection::open(directory.path().join("l.db.schema-0")).unwrap();
+    let version: i64 = copy.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, 0);
+    crate::ledger::verify(&path).unwrap();
+}
+
+#[tokio::test]
+async fn a_start_that_was_cut_short_before_there_was_a_ledger_begins_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("l.db");
+    for left in [b"".as_slice(), b"half a page"] {
+        fs::write(directory.path().join("l.db.new"), left).unwrap();
+        drop(open(&path));
+        fs::remove_file(&path).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_lost_index_entry_or_a_changed_rule_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    for (tampering, found) in [
+        (
+            "UPDATE sqlite_schema SET sql = replace(sql, 'IN (0, 1)', 'IN (0, 3)') WHERE name = 'series'",
+            "series was changed",
+        ),
+        (
+            "UPDATE sqlite_schema SET sql = replace(sql, 'gateway_key', 'series_key') WHERE name = 'session_by_gateway'",
+            "session_by_gateway was changed",
+        ),
+        ("UPDATE session SET gateway_key = 9 WHERE session_id = 's7'", "a row of table session"),
+        ("DELETE FROM gateway", "are not the sum of its sessions"),
+        ("DELETE FROM progress", "the check of its last commit"),
+    ] {
+        let path = ledger_file(directory.path()).await;
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection
+            .execute_batch(&format!("PRAGMA foreign_keys = off; PRAGMA writable_schema = on; {tampering}"))
+            .unwrap();
+        drop(connection);
+        let message = refused(&path);
+        assert!(message.contains(found), "{tampering}: {message}");
+        fs::remove_file(&path).unwrap();
+    }
 }

@@ -132,6 +132,9 @@ impl SessionsSweep {
         context.ledger.complete_pass(pass, whole.order(), now).await?;
         self.tracker = Some(whole.finish());
         self.full_pass_at = Some(now);
+        // What this pass has not seen is no longer listed; when it is old enough, it need not be kept.
+        let pruned = context.ledger.prune(pass, now.saturating_sub(millis(context.retention))).await?;
+        context.own.pruned_sessions(pruned);
         Ok(())
     }
 

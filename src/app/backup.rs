@@ -1,0 +1,83 @@
+//! Copies the ledger now and then. Invariant: no copy waits for the ledger's writer, and none holds it up.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Clock, UnixMillis, millis};
+use crate::ledger::{self, Checked, LedgerError};
+use crate::metrics::OwnMetrics;
+
+/// The longest wait after a failure, and between two looks at the clock.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// What the copying needs.
+pub(super) struct Backups {
+    pub(super) path: PathBuf,
+    pub(super) interval: Duration,
+    pub(super) own: Arc<OwnMetrics>,
+    pub(super) clock: Clock,
+    /// Targets without a first sweep.
+    pub(super) first_pass: watch::Receiver<usize>,
+}
+
+impl Backups {
+    /// Copies the ledger whenever the latest copy is older than the interval, from the end of the first pass until `stop`.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut latest = self.latest();
+        self.own.backup(latest.unwrap_or(0));
+        // A copy of a ledger that has counted nothing yet would restore nothing.
+        let swept = stop.run_until_cancelled(self.first_pass.wait_for(|waiting| *waiting == 0));
+        if swept.await.is_none() {
+            return;
+        }
+        loop {
+            // A copy from the future is of a clock that was wrong.
+            let now = self.clock.now();
+            let age = latest.filter(|latest| *latest <= now).map(|latest| now.saturating_sub(latest));
+            let due = age.map_or(0, |age| millis(self.interval).saturating_sub(age));
+            let mut wait = Duration::from_millis(u64::try_from(due).unwrap_or(0)).min(PATIENCE);
+            if due <= 0 {
+                let Some(outcome) = stop.run_until_cancelled(copy(self.path.clone())).await else { return };
+                let path = ledger::backup_path(&self.path);
+                match outcome {
+                    Ok(Checked { sessions, .. }) => {
+                        latest = Some(self.clock.now());
+                        self.own.backup(self.clock.now());
+                        tracing::info!(path = %path.display(), sessions, "copied the ledger");
+                        wait = Duration::ZERO;
+                    }
+                    Err(error) => {
+                        self.own.backup_failed();
+                        tracing::warn!(%error, "the ledger was not copied to {}", path.display());
+                        wait = self.interval.min(PATIENCE);
+                    }
+                }
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// When the copy that is there was made.
+    fn latest(&self) -> Option<UnixMillis> {
+        let found = std::fs::metadata(ledger::backup_path(&self.path)).ok().filter(|found| found.is_file());
+        let modified = found?.modified().ok()?;
+        Some(jiff::Timestamp::try_from(modified).ok()?.as_millisecond())
+    }
+}
+
+/// Copies on a thread of its own, which the end of the process does not wait for: what it leaves then is overwritten
+/// by the next copy.
+async fn copy(path: PathBuf) -> Result<Checked, LedgerError> {
+    let (tell, told) = oneshot::channel();
+    let work = move || drop(tell.send(ledger::back_up_beside(&path)));
+    match std::thread::Builder::new().name("backup".into()).spawn(work) {
+        Ok(_) => told.await.unwrap_or(Err(LedgerError::Closed)),
+        Err(_) => Err(LedgerError::Closed),
+    }
+}
