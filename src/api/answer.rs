@@ -1,6 +1,7 @@
 //! From status, headers and body to rows or a cause of failure. Invariant: pure; what the service says is made safe to
 //! print before it leaves this file.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -128,7 +129,8 @@ impl Answer {
 
     fn parse<T: Row>(&self, place: &'static [&'static str]) -> Result<Body<T>, Problem> {
         // Bytes that are no UTF-8 become replacement characters: they spoil a name, not the page.
-        let text = String::from_utf8_lossy(&self.body);
+        let text =
+            str::from_utf8(&self.body).map_or_else(|_| String::from_utf8_lossy(&self.body), Cow::Borrowed);
         let start = text.trim_start();
         if start.is_empty() {
             return Err(Problem::Empty);

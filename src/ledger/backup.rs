@@ -115,7 +115,7 @@ fn prepare(copy: &Path, fresh: &Path) -> Result<Checked, LedgerError> {
         Ok(connection)
     };
     let mut connection = ready().map_err(|source| open::sqlite(copy, "bringing it up to date", source))?;
-    check::content(copy, &connection, None)?;
+    check::content(copy, &connection, None, None)?;
     let mark = |connection: &mut Connection| -> rusqlite::Result<()> {
         let transaction = connection.transaction()?;
         // What was released since the copy would fall back to zero if it were held again.
@@ -127,7 +127,7 @@ fn prepare(copy: &Path, fresh: &Path) -> Result<Checked, LedgerError> {
         transaction.commit()
     };
     mark(&mut connection).map_err(|source| open::sqlite(copy, "marking its gateways", source))?;
-    check::content(copy, &connection, None)
+    check::content(copy, &connection, None, None)
 }
 
 /// Gives the ledger another name; the place itself stays taken, so that a daemon does not begin anew in between.

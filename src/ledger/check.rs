@@ -48,17 +48,19 @@ pub struct Checked {
 }
 
 /// Checks everything but the structure, which must be sound and of the current schema.
-/// `noted` are the commits that are known to have reached the disk.
+/// `noted` are the commits that are known to have reached the disk. A `second` connection halves the time; nothing may
+/// write meanwhile, as the two do not read from one transaction.
 pub(super) fn content(
     path: &Path,
     connection: &Connection,
+    second: Option<Connection>,
     noted: Option<i64>,
 ) -> Result<Checked, LedgerError> {
     let mut checked = Checked::default();
     run(path, "the check of its tables", || schema(connection))?;
     run(path, "the check of each row against its checksum", || seals(connection, &mut checked))?;
     const SESSIONS: &str = "the check of sessions against their checksums and their index";
-    let sums = run(path, SESSIONS, || sessions(connection, &mut checked))?;
+    let sums = run(path, SESSIONS, || sessions(connection, second, &mut checked))?;
     run(path, "the check of totals against sessions", || totals(connection, sums, &mut checked))?;
     run(path, "the check of its last commit", || commits(connection, noted, &mut checked))?;
     let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap_or(0);
@@ -148,65 +150,153 @@ struct Sum {
     figures: [i64; 12],
 }
 
-/// One look at every session: its checksum, its place in the index, its share of the sums.
-fn sessions(connection: &Connection, checked: &mut Checked) -> Outcome<HashMap<i64, Sum>> {
-    let columns = seal::SESSION.columns.join(", ");
-    let sql = format!("SELECT {columns}, seal, session_key FROM session NOT INDEXED");
-    let mut select = connection.prepare(&sql)?;
-    let mut rows = select.query([])?;
-    let mut sums: HashMap<i64, Sum> = HashMap::new();
-    let mut prints = 0_u64;
-    while let Some(row) = rows.next()? {
-        prints = prints.wrapping_add(session(row, &mut sums)?);
-        checked.sessions += 1;
-    }
-    checked.rows += checked.sessions;
-    if index(connection)? == (checked.sessions, prints) {
-        return Ok(sums);
-    }
-    found("the index session_by_id does not agree with the sessions")
+/// What a range of sessions comes to.
+#[derive(Default)]
+struct Scanned {
+    sums: HashMap<i64, Sum>,
+    sessions: u64,
+    /// Those that `session_place` must have.
+    listed: Entries,
+    /// Those that the index must have.
+    indexed: Entries,
 }
 
-/// Adds a session to its sum and gives its print in the index.
-fn session(row: &Row<'_>, sums: &mut HashMap<i64, Sum>) -> Outcome<u64> {
+/// Entries of an index: how many, and the sum of their prints.
+#[derive(Clone, Copy, Default, PartialEq)]
+struct Entries(u64, u64);
+
+impl Entries {
+    fn add(&mut self, print: u64) {
+        self.merge(Self(1, print));
+    }
+
+    fn merge(&mut self, Self(count, prints): Self) {
+        self.0 += count;
+        self.1 = self.1.wrapping_add(prints);
+    }
+}
+
+/// One look at every session: its checksum, its places in the index and in the list, its share of the sums.
+fn sessions(
+    connection: &Connection,
+    second: Option<Connection>,
+    checked: &mut Checked,
+) -> Outcome<HashMap<i64, Sum>> {
+    let (listed, through) = listed(connection)?;
+    let last: i64 =
+        connection.query_row("SELECT coalesce(max(session_key), 0) FROM session", [], |row| row.get(0))?;
+    let half = if second.is_some() { last / 2 } else { last };
+    let (mut scanned, rest) = std::thread::scope(|scope| {
+        let rest = second.map(|second| scope.spawn(move || scan(&second, half + 1, i64::MAX, through)));
+        let first = scan(connection, i64::MIN, if rest.is_some() { half } else { i64::MAX }, through);
+        let rest = rest.map_or(Ok(Scanned::default()), |rest| {
+            rest.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        Ok::<_, Finding>((first?, rest?))
+    })?;
+    scanned.sessions += rest.sessions;
+    scanned.listed.merge(rest.listed);
+    scanned.indexed.merge(rest.indexed);
+    for (series_key, sum) in rest.sums {
+        scanned.sums.entry(series_key).or_insert_with(|| Sum::of(sum.gateway_key)).add(&sum)?;
+    }
+    checked.sessions = scanned.sessions;
+    checked.rows += scanned.sessions;
+    if scanned.listed != listed {
+        return found("the list session_place does not agree with the sessions");
+    }
+    if scanned.indexed != indexed(connection)? {
+        return found("the index session_by_gateway does not agree with the sessions");
+    }
+    Ok(scanned.sums)
+}
+
+impl Sum {
+    fn of(gateway_key: i64) -> Self {
+        Self { gateway_key, figures: [0; 12] }
+    }
+
+    fn add(&mut self, more: &Self) -> Outcome<()> {
+        for (total, part) in self.figures.iter_mut().zip(more.figures) {
+            let sum = total.checked_add(part).filter(|_| self.gateway_key == more.gateway_key);
+            *total = sum.ok_or_else(|| Finding("a session does not fit its queue".into()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Scans the sessions with keys from `first` to `last`; those up to `through` must be listed.
+fn scan(connection: &Connection, first: i64, last: i64, through: i64) -> Outcome<Scanned> {
+    let columns = seal::SESSION.columns.join(", ");
+    let sql = format!(
+        "SELECT {columns}, seal, session_key FROM session NOT INDEXED WHERE session_key BETWEEN ? AND ?"
+    );
+    let mut select = connection.prepare(&sql)?;
+    let mut rows = select.query([first, last])?;
+    let mut scanned = Scanned::default();
+    while let Some(row) = rows.next()? {
+        session(row, &mut scanned, through)?;
+    }
+    Ok(scanned)
+}
+
+/// Adds a session to what was scanned.
+fn session(row: &Row<'_>, scanned: &mut Scanned, through: i64) -> Outcome<()> {
     const SEAL: usize = seal::SESSION.columns.len();
     let key: i64 = row.get(SEAL + 1)?;
     if seal::of((0..SEAL).map(|index| row.get_ref(index)))? != row.get::<_, i64>(SEAL)? {
         return found(format!("a row of table session (session_key = {key}) was changed"));
     }
     let gateway_key = row.get(GATEWAY_KEY)?;
-    let sum = sums.entry(row.get(SERIES_KEY)?).or_insert(Sum { gateway_key, figures: [0; 12] });
+    let mut own = Sum::of(gateway_key);
     let counted: i64 = row.get(COUNTED)?;
-    let mut fits = sum.gateway_key == gateway_key;
-    for (index, total) in sum.figures.iter_mut().enumerate() {
-        let part = if index < 9 { row.get(FIGURES + index)? } else { counted >> (index - 9) & 1 };
-        match total.checked_add(part) {
-            Some(more) => *total = more,
-            None => fits = false,
-        }
+    for (index, part) in own.figures.iter_mut().enumerate() {
+        *part = if index < 9 { row.get(FIGURES + index)? } else { counted >> (index - 9) & 1 };
     }
-    if !fits {
+    let sum = scanned.sums.entry(row.get(SERIES_KEY)?).or_insert_with(|| Sum::of(gateway_key));
+    if sum.add(&own).is_err() {
         return found(format!("session {:?} does not fit its queue", row.get::<_, String>(SESSION_ID)?));
     }
-    Ok(print(gateway_key, row.get(ID_HASH)?, key))
+    scanned.sessions += 1;
+    scanned.indexed.add(print(gateway_key, 0, key));
+    if key <= through {
+        scanned.listed.add(print(gateway_key, row.get(ID_HASH)?, key));
+    }
+    Ok(())
 }
 
-/// Entries of the index and the sum of their prints; they must be in order to be found.
-fn index(connection: &Connection) -> Outcome<(u64, u64)> {
-    let sql = "SELECT gateway_key, id_hash, session_key FROM session INDEXED BY session_by_id";
+/// Entries of `session_place`, and the highest key among them: sessions above it are not listed yet.
+fn listed(connection: &Connection) -> Outcome<(Entries, i64)> {
+    let sql = "SELECT gateway_key, id_hash, session_key FROM session_place";
+    let mut through = 0;
+    let entries = entries(connection, sql, |key| through = key.max(through))?;
+    Ok((entries, through))
+}
+
+/// Entries of the index.
+fn indexed(connection: &Connection) -> Outcome<Entries> {
+    entries(
+        connection,
+        "SELECT gateway_key, 0, session_key FROM session INDEXED BY session_by_gateway",
+        |_| (),
+    )
+}
+
+/// Entries as they stand in an index; they must be in order to be found.
+fn entries(connection: &Connection, sql: &str, mut each: impl FnMut(i64)) -> Outcome<Entries> {
     let mut select = connection.prepare(sql)?;
     let mut rows = select.query([])?;
-    let (mut count, mut prints, mut last) = (0, 0_u64, (i64::MIN, i64::MIN, i64::MIN));
+    let (mut entries, mut last) = (Entries::default(), (i64::MIN, i64::MIN, i64::MIN));
     while let Some(row) = rows.next()? {
         let entry = (row.get(0)?, row.get(1)?, row.get(2)?);
         if entry < last {
-            return found("the index session_by_id is out of order");
+            return found("an index of the sessions is out of order");
         }
         last = entry;
-        count += 1;
-        prints = prints.wrapping_add(print(entry.0, entry.1, entry.2));
+        each(entry.2);
+        entries.add(print(entry.0, entry.1, entry.2));
     }
-    Ok((count, prints))
+    Ok(entries)
 }
 
 /// Sums of prints are equal only if the entries are, but for one case in 2⁶⁴.

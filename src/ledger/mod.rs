@@ -15,6 +15,7 @@ mod load;
 mod lock;
 mod memory;
 mod open;
+mod places;
 mod prune;
 mod reader;
 mod schema;

@@ -15,11 +15,11 @@ use crate::model::{SessionState, Usage};
 /// Sessions that one transaction looks at: some milliseconds, in which no page is taken.
 const BATCH: usize = 2_000;
 
-/// A place in the index of a gateway's sessions: hash and key of the last one that was looked at.
-pub(super) type Place = (i64, i64);
+/// A place in the index of a gateway's sessions: the key of the last one that was looked at.
+pub(super) type Place = i64;
 
 /// Before the first session.
-pub(super) const START: Place = (i64::MIN, i64::MIN);
+pub(super) const START: Place = i64::MIN;
 
 /// What one transaction did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,7 @@ struct Remainder {
 /// A session as far as pruning looks at it.
 struct Candidate {
     place: Place,
+    id_hash: i64,
     series_key: i64,
     pass: i64,
     state: Option<SessionState>,
@@ -60,6 +61,7 @@ pub(super) fn prune(
     before: UnixMillis,
     after: Place,
 ) -> Result<Batch, LedgerError> {
+    let mut places = store.take_places()?;
     let batch = store.edit_gateway("pruning sessions", pass.is_of(), |connection, id, gateway| {
         if gateway.full_pass_at == gateway.baseline_complete {
             // After the first complete pass nothing can have left the list since the one before.
@@ -73,9 +75,10 @@ pub(super) fn prune(
             if !candidate.is_done(gateway, before) {
                 continue;
             }
+            places.remove(connection, gateway.key, candidate.id_hash, candidate.place)?;
             connection
                 .prepare_cached("DELETE FROM session WHERE session_key = ?")?
-                .execute([candidate.place.1])?;
+                .execute([candidate.place])?;
             let sum = left.entry(candidate.series_key).or_default();
             let Some(more) = sum.plus(candidate.left) else { return Ok(Err(overflow())) };
             *sum = more;
@@ -92,6 +95,7 @@ pub(super) fn prune(
         }
         Ok(Ok(Batch { pruned, next }))
     })?;
+    store.put_places(places);
     if batch.pruned > 0 {
         store.totals.sessions -= batch.pruned;
         store.mark_changed();
@@ -117,7 +121,8 @@ impl Candidate {
         let counted: i64 = row.get(7)?;
         let has = |bit| i64::from(counted & bit != 0);
         Ok(Self {
-            place: (row.get(0)?, row.get(1)?),
+            place: row.get(0)?,
+            id_hash: row.get(1)?,
             series_key: row.get(2)?,
             pass: row.get(3)?,
             state: SessionState::from_api(row.get_ref(4)?.as_str()?),
@@ -150,20 +155,15 @@ impl Remainder {
     }
 }
 
-fn candidates(
-    connection: &Connection,
-    gateway_key: i64,
-    (hash, key): Place,
-) -> rusqlite::Result<Vec<Candidate>> {
+fn candidates(connection: &Connection, gateway_key: i64, after: Place) -> rusqlite::Result<Vec<Candidate>> {
     let mut select = connection.prepare_cached(
-        "SELECT id_hash, session_key, series_key, pass, state, created, ended, counted,
+        "SELECT session_key, id_hash, series_key, pass, state, created, ended, counted,
                 nano_cu_hours, vcore_seconds, mb_seconds,
                 base_nano_cu_hours, base_vcore_seconds, base_mb_seconds,
                 over_nano_cu_hours, over_vcore_seconds, over_mb_seconds
-         FROM session WHERE gateway_key = ? AND (id_hash, session_key) > (?, ?)
-         ORDER BY id_hash, session_key LIMIT ?",
+         FROM session WHERE gateway_key = ? AND session_key > ? ORDER BY session_key LIMIT ?",
     )?;
-    select.query_map(params![gateway_key, hash, key, BATCH.cast_signed()], Candidate::read)?.collect()
+    select.query_map(params![gateway_key, after, BATCH.cast_signed()], Candidate::read)?.collect()
 }
 
 fn remainder(connection: &Connection, series_key: i64) -> rusqlite::Result<Remainder> {

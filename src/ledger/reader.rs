@@ -27,7 +27,7 @@ pub fn verify(path: &Path) -> Result<Checked, LedgerError> {
     let connection = open_read_only(path)?;
     begin(path, &connection)?;
     check::structure(path, &connection)?;
-    check::content(path, &connection, noted)
+    check::content(path, &connection, None, noted)
 }
 
 /// Reads the totals. Only the header is checked.

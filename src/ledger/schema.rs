@@ -69,7 +69,7 @@ const MIGRATIONS: &[&str] = &[
     CREATE TABLE session (
         session_key        INTEGER PRIMARY KEY,  -- in the order in which they were first seen
         gateway_key        INTEGER NOT NULL REFERENCES gateway,
-        id_hash            INTEGER NOT NULL,     -- 64-bit FNV-1a of session_id: a small index
+        id_hash            INTEGER NOT NULL,     -- 64-bit FNV-1a of session_id
         session_id         TEXT    NOT NULL,
         series_key         INTEGER NOT NULL REFERENCES series,
         pass               INTEGER NOT NULL,     -- the latest pass that saw it
@@ -88,7 +88,14 @@ const MIGRATIONS: &[&str] = &[
         over_mb_seconds    INTEGER NOT NULL,
         seal               INTEGER NOT NULL      -- of the columns from gateway_key on
     ) STRICT;
-    CREATE INDEX session_by_id ON session (gateway_key, id_hash);
+    CREATE INDEX session_by_gateway ON session (gateway_key);
+
+    CREATE TABLE session_place (  -- finds a session by its id; the latest sessions, above all keys here, are not in it
+        gateway_key INTEGER NOT NULL,
+        id_hash     INTEGER NOT NULL,
+        session_key INTEGER NOT NULL,
+        PRIMARY KEY (gateway_key, id_hash, session_key)
+    ) STRICT, WITHOUT ROWID;
 
     CREATE TABLE pruned (  -- what sessions that are no longer kept have left in the sums of their series
         series_key         INTEGER PRIMARY KEY REFERENCES series,

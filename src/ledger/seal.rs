@@ -128,9 +128,15 @@ impl Table {
     /// Writes a row, in the place of the one with its key if there is one.
     pub(super) fn put(&self, connection: &Connection, row: impl Params) -> rusqlite::Result<()> {
         let (columns, values) = (self.columns.join(", "), self.parameters());
+        // Not REPLACE: that deletes the row first, and so has SQLite look through all sessions for ones that refer to
+        // it. The first column is a key, or part of one, and stays.
+        let changes: Vec<String> =
+            self.columns[1..].iter().map(|column| format!("{column} = excluded.{column}")).collect();
         let sql = format!(
-            "INSERT OR REPLACE INTO {} ({columns}, seal) VALUES ({values}, seal({values}))",
-            self.name
+            "INSERT INTO {} ({columns}, seal) VALUES ({values}, seal({values}))
+             ON CONFLICT DO UPDATE SET {}, seal = excluded.seal",
+            self.name,
+            changes.join(", ")
         );
         connection.prepare_cached(&sql)?.execute(row).map(drop)
     }
@@ -174,26 +180,27 @@ pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
 
 /// CRC-32 of the values, each with its type, so that no two rows read alike.
 pub(super) fn of<'a>(values: impl Iterator<Item = rusqlite::Result<ValueRef<'a>>>) -> rusqlite::Result<i64> {
-    let mut crc = crc32fast::Hasher::new();
+    // Gathered first: the checksum of many bytes at once is several times as fast as one value at a time.
+    let mut bytes = Vec::with_capacity(256);
     for value in values {
         match value? {
-            ValueRef::Null => crc.update(b"n"),
+            ValueRef::Null => bytes.push(b'n'),
             ValueRef::Integer(value) => {
-                crc.update(b"i");
-                crc.update(&value.to_le_bytes());
+                bytes.push(b'i');
+                bytes.extend_from_slice(&value.to_le_bytes());
             }
             ValueRef::Real(value) => {
-                crc.update(b"r");
-                crc.update(&value.to_le_bytes());
+                bytes.push(b'r');
+                bytes.extend_from_slice(&value.to_le_bytes());
             }
-            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-                crc.update(b"t");
-                crc.update(&(bytes.len() as u64).to_le_bytes());
-                crc.update(bytes);
+            ValueRef::Text(text) | ValueRef::Blob(text) => {
+                bytes.push(b't');
+                bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+                bytes.extend_from_slice(text);
             }
         }
     }
-    Ok(crc.finalize().into())
+    Ok(crc32fast::hash(&bytes).into())
 }
 
 /// 64-bit FNV-1a, as the index of sessions stores it; stable for good, as it is on disk.

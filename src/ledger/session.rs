@@ -1,12 +1,15 @@
 //! Livy sessions: from what a page shows to what the totals gain. Invariant: a figure of a session counts once, at the
 //! highest value ever observed; what was counted is never taken back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
 
 use super::gateway::Pass;
+use super::histogram::Bucket;
+use super::places::Places;
 use super::store::Store;
 use super::{GatewayTotals, LedgerError, SeriesKey, SeriesTotals, seal};
 use crate::clock::UnixMillis;
@@ -52,16 +55,26 @@ pub(super) fn apply(
     sessions: Vec<SessionObservation>,
 ) -> Result<Applied, LedgerError> {
     let mut applied = Applied { sessions, ..Applied::default() };
+    let mut places = store.take_places()?;
     let changed = store.edit_gateway("counting sessions", pass.is_of(), |connection, _, gateway| {
-        let mut page = Page { connection, gateway, pass, touched: BTreeSet::new(), ended: false };
+        let mut page = Page {
+            connection,
+            statements: Statements::new(connection)?,
+            places: &mut places,
+            gateway,
+            pass,
+            touched: BTreeSet::new(),
+            durations: BTreeMap::new(),
+        };
         for index in 0..applied.sessions.len() {
             if let Err(error) = page.take(index, &mut applied)? {
                 return Ok(Err(error));
             }
         }
-        page.write_series()?;
-        Ok(Ok(page.ended || !page.touched.is_empty()))
+        page.write_totals()?;
+        Ok(Ok(!page.durations.is_empty() || !page.touched.is_empty()))
     })?;
+    store.put_places(places);
     store.totals.sessions += applied.before.iter().filter(|before| **before == Before::New).count() as u64;
     if changed {
         store.mark_changed();
@@ -72,19 +85,21 @@ pub(super) fn apply(
 /// The work on one page of sessions of a gateway.
 struct Page<'a> {
     connection: &'a Connection,
+    statements: Statements<'a>,
+    places: &'a mut Places,
     gateway: &'a mut GatewayTotals,
     pass: Pass,
     /// Queues whose totals changed.
     touched: BTreeSet<String>,
-    /// Whether a duration was counted.
-    ended: bool,
+    /// Buckets of durations that changed, by their bound.
+    durations: BTreeMap<i64, Bucket>,
 }
 
 impl Page<'_> {
     /// Counts one session. The inner error is a total out of range.
     fn take(&mut self, index: usize, applied: &mut Applied) -> rusqlite::Result<Result<(), LedgerError>> {
         let seen = &mut applied.sessions[index];
-        let known = find(self.connection, self.pass.gateway_key, &seen.session_id)?;
+        let known = self.statements.find(self.places, self.pass.gateway_key, &seen.session_id)?;
         let is_new = known.is_none();
         applied.before.push(match &known {
             None => Before::New,
@@ -122,14 +137,15 @@ impl Page<'_> {
             None => return Ok(Err(LedgerError::Overflow { subject: format!("queue {queue:?}") })),
         }
         if let Some(duration) = duration {
-            self.ended = true;
             let bucket = self.gateway.durations.observe(duration);
-            let row =
-                params![self.pass.gateway_key, bucket.bound_ms, bucket.count.cast_signed(), bucket.sum_ms];
-            seal::SESSION_DURATION.put(self.connection, row)?;
+            self.durations.insert(bucket.bound_ms, bucket);
         }
         if before != after {
-            write(self.connection, key, self.pass.gateway_key, &seen.session_id, &after)?;
+            self.statements.write(key, self.pass.gateway_key, &seen.session_id, &after)?;
+        }
+        if is_new {
+            let new = self.connection.last_insert_rowid();
+            self.places.insert(self.pass.gateway_key, seal::id_hash(&seen.session_id), new);
         }
         Ok(Ok(()))
     }
@@ -172,12 +188,17 @@ impl Page<'_> {
         Ok(series)
     }
 
-    /// Writes the totals that changed.
-    fn write_series(&self) -> rusqlite::Result<()> {
+    /// Writes the totals that changed, once a page.
+    fn write_totals(&self) -> rusqlite::Result<()> {
+        let gateway_key = self.pass.gateway_key;
+        for Bucket { bound_ms, count, sum_ms } in self.durations.values() {
+            let row = params![gateway_key, bound_ms, count.cast_signed(), sum_ms];
+            seal::SESSION_DURATION.put(self.connection, row)?;
+        }
         let touched = self.touched.iter().filter_map(|queue| self.gateway.series.get_key_value(queue));
         touched
             .into_iter()
-            .try_for_each(|(queue, series)| put_series(self.connection, self.pass.gateway_key, queue, series))
+            .try_for_each(|(queue, series)| put_series(self.connection, gateway_key, queue, series))
     }
 }
 
@@ -272,37 +293,116 @@ fn gained(series: &SeriesTotals, before: &Held, after: &Held) -> Option<SeriesTo
     })
 }
 
-fn find(
-    connection: &Connection,
-    gateway_key: i64,
-    session_id: &str,
-) -> rusqlite::Result<Option<(i64, Held)>> {
-    let mut select = connection.prepare_cached(
-        "SELECT session_key, series_key, pass, state, created, ended, counted,
-                nano_cu_hours, vcore_seconds, mb_seconds,
-                base_nano_cu_hours, base_vcore_seconds, base_mb_seconds,
-                over_nano_cu_hours, over_vcore_seconds, over_mb_seconds
-         FROM session WHERE gateway_key = ? AND id_hash = ? AND session_id = ?",
-    )?;
-    let read = |row: &rusqlite::Row<'_>| {
-        let held = Held {
-            series: SeriesKey(row.get(1)?),
-            pass: row.get(2)?,
-            state: SessionState::from_api(row.get_ref(3)?.as_str()?).unwrap_or(SessionState::Unknown),
-            created: row.get(4)?,
-            ended: row.get(5)?,
-            counted: row.get(6)?,
-            highest: usage(row, 7)?,
-            base: usage(row, 10)?,
-            over: usage(row, 13)?,
-        };
-        Ok((row.get(0)?, held))
+/// The statements of a page, each looked up once for all of its sessions.
+struct Statements<'a> {
+    place: CachedStatement<'a>,
+    select: CachedStatement<'a>,
+    insert: CachedStatement<'a>,
+    update: CachedStatement<'a>,
+}
+
+impl<'a> Statements<'a> {
+    fn new(connection: &'a Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            place: connection.prepare_cached(
+                "SELECT session_key FROM session_place WHERE gateway_key = ? AND id_hash = ?",
+            )?,
+            select: connection.prepare_cached(
+                "SELECT session_key, series_key, pass, state, created, ended, counted,
+                        nano_cu_hours, vcore_seconds, mb_seconds,
+                        base_nano_cu_hours, base_vcore_seconds, base_mb_seconds,
+                        over_nano_cu_hours, over_vcore_seconds, over_mb_seconds
+                 FROM session WHERE session_key = ? AND session_id = ?",
+            )?,
+            insert: connection.prepare_cached(&INSERT)?,
+            update: connection.prepare_cached(&UPDATE)?,
+        })
+    }
+
+    /// The session of this id, with its key.
+    fn find(
+        &mut self,
+        places: &Places,
+        gateway_key: i64,
+        session_id: &str,
+    ) -> rusqlite::Result<Option<(i64, Held)>> {
+        let id_hash = seal::id_hash(session_id);
+        for key in places.recent(gateway_key, id_hash) {
+            if let Some(found) = self.select.query_row(params![key, session_id], held).optional()? {
+                return Ok(Some(found));
+            }
+        }
+        if !places.may_be_listed(gateway_key, id_hash) {
+            return Ok(None);
+        }
+        let mut listed = self.place.query([gateway_key, id_hash])?;
+        while let Some(row) = listed.next()? {
+            let key: i64 = row.get(0)?;
+            if let Some(found) = self.select.query_row(params![key, session_id], held).optional()? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes a session: in the place of the row with `key`, or as a new one.
+    fn write(
+        &mut self,
+        key: Option<i64>,
+        gateway_key: i64,
+        session_id: &str,
+        held: &Held,
+    ) -> rusqlite::Result<()> {
+        let integer = ValueRef::Integer;
+        let [cu, vcore, mb] = figures(held.highest).map(integer);
+        let [base_cu, base_vcore, base_mb] = figures(held.base).map(integer);
+        let [over_cu, over_vcore, over_mb] = figures(held.over).map(integer);
+        // In the order of the columns.
+        let row = [
+            integer(gateway_key),
+            integer(seal::id_hash(session_id)),
+            ValueRef::Text(session_id.as_bytes()),
+            integer(held.series.0),
+            integer(held.pass),
+            ValueRef::Text(held.state.as_str().as_bytes()),
+            held.created.map_or(ValueRef::Null, integer),
+            held.ended.map_or(ValueRef::Null, integer),
+            integer(held.counted),
+            cu,
+            vcore,
+            mb,
+            base_cu,
+            base_vcore,
+            base_mb,
+            over_cu,
+            over_vcore,
+            over_mb,
+        ];
+        let seal = seal::of(row.into_iter().map(Ok))?;
+        let values = row.into_iter().chain([integer(seal), key.map_or(ValueRef::Null, integer)]);
+        let statement = if key.is_some() { &mut self.update } else { &mut self.insert };
+        statement.execute(params_from_iter(values.map(ToSqlOutput::Borrowed))).map(drop)
+    }
+}
+
+/// Reads what [`Statements::select`] found.
+fn held(row: &Row<'_>) -> rusqlite::Result<(i64, Held)> {
+    let held = Held {
+        series: SeriesKey(row.get(1)?),
+        pass: row.get(2)?,
+        state: SessionState::from_api(row.get_ref(3)?.as_str()?).unwrap_or(SessionState::Unknown),
+        created: row.get(4)?,
+        ended: row.get(5)?,
+        counted: row.get(6)?,
+        highest: usage(row, 7)?,
+        base: usage(row, 10)?,
+        over: usage(row, 13)?,
     };
-    select.query_row(params![gateway_key, seal::id_hash(session_id), session_id], read).optional()
+    Ok((row.get(0)?, held))
 }
 
 /// Reads three neighbouring columns.
-pub(super) fn usage(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Usage> {
+pub(super) fn usage(row: &Row<'_>, first: usize) -> rusqlite::Result<Usage> {
     Ok(Usage {
         nano_cu_hours: row.get(first)?,
         vcore_seconds: row.get(first + 1)?,
@@ -310,52 +410,23 @@ pub(super) fn usage(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<U
     })
 }
 
-/// Writes a session: in the place of the row with `key`, or as a new one.
-fn write(
-    connection: &Connection,
-    key: Option<i64>,
-    gateway_key: i64,
-    session_id: &str,
-    held: &Held,
-) -> rusqlite::Result<()> {
-    // The key comes last, so that the others are numbered as the columns are.
-    let mut statement = connection.prepare_cached(if key.is_some() { &UPDATE } else { &INSERT })?;
-    let Held { highest, base, over, .. } = held;
-    let [cu, vcore, mb] = figures(*highest);
-    let [base_cu, base_vcore, base_mb] = figures(*base);
-    let [over_cu, over_vcore, over_mb] = figures(*over);
-    let row = params![
-        gateway_key,
-        seal::id_hash(session_id),
-        session_id,
-        held.series.0,
-        held.pass,
-        held.state.as_str(),
-        held.created,
-        held.ended,
-        held.counted,
-        cu,
-        vcore,
-        mb,
-        base_cu,
-        base_vcore,
-        base_mb,
-        over_cu,
-        over_vcore,
-        over_mb,
-        key,
-    ];
-    statement.execute(row).map(drop)
-}
-
+/// The key is the last parameter: the others are numbered as the columns are, the seal behind them.
 static INSERT: LazyLock<String> = LazyLock::new(|| {
     let (columns, values) = (seal::SESSION.columns.join(", "), seal::SESSION.parameters());
-    let key = seal::SESSION.columns.len() + 1;
-    format!("INSERT INTO session ({columns}, seal, session_key) VALUES ({values}, seal({values}), ?{key})")
+    let seal = seal::SESSION.columns.len() + 1;
+    let key = seal + 1;
+    format!("INSERT INTO session ({columns}, seal, session_key) VALUES ({values}, ?{seal}, ?{key})")
 });
 
+/// Whose session it is stays: naming those columns would have SQLite write indexes anew and look for parents.
 static UPDATE: LazyLock<String> = LazyLock::new(|| {
-    let (columns, values) = (seal::SESSION.columns.join(", "), seal::SESSION.parameters());
-    let key = seal::SESSION.columns.len() + 1;
-    format!("UPDATE session SET ({columns}, seal) = ({values}, seal({values})) WHERE session_key = ?{key}")
+    const KEPT: [&str; 4] = ["gateway_key", "id_hash", "session_id", "series_key"];
+    let changes: Vec<String> = (1..)
+        .zip(seal::SESSION.columns)
+        .filter(|(_, column)| !KEPT.contains(column))
+        .map(|(number, column)| format!("{column} = ?{number}"))
+        .collect();
+    let seal = seal::SESSION.columns.len() + 1;
+    let key = seal + 1;
+    format!("UPDATE session SET {}, seal = ?{seal} WHERE session_key = ?{key}", changes.join(", "))
 });

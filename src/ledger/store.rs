@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use super::places::Places;
 use super::{GatewayTotals, LedgerError, LedgerSnapshot};
 use crate::model::{Baseline, GatewayId};
 
@@ -17,6 +18,8 @@ pub(super) struct Store {
     pub(super) baseline: Baseline,
     /// The totals, ahead of the disk while a transaction is open.
     pub(super) totals: LedgerSnapshot,
+    /// `None` after a rollback, which may have taken back some of them.
+    places: Option<Places>,
     /// Transactions that changed something, as the file has it.
     pub(super) commits: i64,
     changed: bool,
@@ -31,12 +34,43 @@ impl Store {
         commits: i64,
     ) -> Self {
         connection.set_prepared_statement_cache_capacity(32);
-        Self { path: path.to_owned(), connection, baseline, totals, commits, changed: false }
+        Self { path: path.to_owned(), connection, baseline, totals, places: None, commits, changed: false }
     }
 
     /// The totals, to be published after a commit.
     pub(super) fn snapshot(&self) -> Arc<LedgerSnapshot> {
         Arc::new(self.totals.clone())
+    }
+
+    /// The list of the latest sessions, read anew where it was lost: to be put back when the work on it has succeeded.
+    pub(super) fn take_places(&mut self) -> Result<Places, LedgerError> {
+        match self.places.take() {
+            Some(places) => Ok(places),
+            None => Places::load(&self.connection).map_err(|source| self.error("listing sessions", source)),
+        }
+    }
+
+    /// See [`Self::take_places`].
+    pub(super) fn put_places(&mut self, places: Places) {
+        self.places = Some(places);
+    }
+
+    /// Moves the latest sessions to the table when they are many; within the open transaction.
+    pub(super) fn spill_places(&mut self) -> Result<(), LedgerError> {
+        if self.connection.is_autocommit() {
+            // SQLite has rolled back by itself.
+            self.places = None;
+        }
+        let Some(mut places) = self.places.take() else { return Ok(()) };
+        places.spill(&self.connection).map_err(|source| self.error("listing sessions", source))?;
+        self.places = Some(places);
+        Ok(())
+    }
+
+    /// Puts back the totals of before, and forgets what a rollback takes back.
+    pub(super) fn restore(&mut self, totals: LedgerSnapshot) {
+        self.totals = totals;
+        self.places = None;
     }
 
     /// Notes that the open transaction changes something that readers see.
@@ -69,7 +103,7 @@ impl Store {
                 Ok(value)
             }
             Err(error) => {
-                self.totals = before;
+                self.restore(before);
                 // Fails where the whole transaction is gone already; the first error is the one to tell.
                 let _ = self.execute("taking back a change", "ROLLBACK TO job; RELEASE job");
                 Err(error)

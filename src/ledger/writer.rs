@@ -125,12 +125,14 @@ fn transact(store: &mut Store, group: Vec<Job>) -> (Vec<Answer>, Result<(), Ledg
         return (group.into_iter().map(|job| job(None)).collect(), Err(error));
     }
     let answers: Vec<Answer> = group.into_iter().map(|job| job(Some(store))).collect();
+    let spilt = store.spill_places();
     let commits = store.commits + i64::from(store.connection.total_changes() != changes);
-    let committed = count(store, commits).and_then(|()| store.execute("committing", "COMMIT"));
+    let committed =
+        spilt.and_then(|()| count(store, commits)).and_then(|()| store.execute("committing", "COMMIT"));
     if committed.is_ok() {
         store.commits = commits;
     } else {
-        store.totals = before;
+        store.restore(before);
         store.take_changed();
         // Fails where SQLite has rolled back by itself, as it does when the disk is full.
         let _ = store.execute("rolling back", "ROLLBACK");

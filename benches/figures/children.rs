@@ -1,0 +1,116 @@
+//! The roles that this program plays as a child: each does one job and reports what that took.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use emr_serverless_spark_exporter::api::credentials::provider_for;
+use emr_serverless_spark_exporter::api::{Client, ClientOptions};
+use emr_serverless_spark_exporter::app::Exporter;
+use emr_serverless_spark_exporter::clock::Clock;
+use emr_serverless_spark_exporter::config::{self, Config, LoadRequest};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use serde_json::{Value, json};
+
+use crate::process::{cpu_seconds, poll, rss_peak_mib, sample};
+use crate::{Outcome, writes};
+
+/// The argument that makes a child of this program.
+pub const FLAG: &str = "--child";
+/// Rows of a page.
+pub const PAGE: u32 = 100;
+
+/// Plays a role; reports as one line of JSON on standard output.
+pub fn run(arguments: &[String]) -> Outcome<()> {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let report = match arguments.as_slice() {
+        ["sweep", url, ledger, max_in_flight] => sweep(url, ledger, max_in_flight)?,
+        ["fetch", url, pages, max_in_flight] => fetch(url, pages.parse()?, max_in_flight)?,
+        ["ledger", ledger, sessions] => writes::ledger(ledger, sessions.parse()?)?,
+        ["sqlite", file, sessions] => writes::sqlite(file, sessions.parse()?)?,
+        other => return Err(format!("no such role: {other:?}").into()),
+    };
+    serde_json::to_writer(std::io::stdout(), &report)?;
+    Ok(())
+}
+
+/// Settings that watch a simulator: the defaults, but no limit of the rate and one sweep of each target.
+pub fn settings(url: &str, ledger: &str, max_in_flight: &str) -> Outcome<Config> {
+    let settings = [
+        ("accounts[0].name", "bench"),
+        ("accounts[0].regions", "cn-hangzhou"),
+        ("accounts[0].endpoint", url),
+        ("accounts[0].credentials.type", "static"),
+        ("accounts[0].credentials.access_key_id", "sim-access-key-id"),
+        ("accounts[0].credentials.access_key_secret", "sim-access-key-secret"),
+        ("collectors.workspaces.interval", "1h"),
+        ("collectors.livy_gateways.interval", "1h"),
+        ("collectors.livy_sessions.interval", "1h"),
+        ("api.max_in_flight", max_in_flight),
+        ("exposition.stale_after", "1d"),
+        ("web.listen_address", "127.0.0.1:0"),
+        ("ledger.path", ledger),
+    ];
+    let overrides = settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let environment: [(String, String); 0] = [];
+    let mut config = config::load(LoadRequest { file: None, environment, overrides })?;
+    config.api.requests_per_second = 1e6;
+    Ok(config)
+}
+
+/// The whole exporter, from its start until every target was swept once.
+fn sweep(url: &str, ledger: &str, max_in_flight: &str) -> Outcome<Value> {
+    let config = settings(url, ledger, max_in_flight)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let exporter = runtime.block_on(Exporter::start(config, Vec::new()))?;
+    let address = exporter.address().to_string();
+    poll(&address, "/-/ready", "", Duration::from_millis(50))?;
+    let (cpu, rss) = (cpu_seconds()?, rss_peak_mib()?);
+    let page = poll(&address, "/metrics", "livy_cu_seconds_total{", Duration::from_millis(50))?;
+    let prefix = "emr_serverless_spark_exporter_";
+    let report = json!({
+        "cpu_seconds": cpu,
+        "rss_mib": rss,
+        "sessions": sample(&page, &format!("{prefix}ledger_sessions "))?,
+        "sweep_seconds": sample(&page, &format!("{prefix}sweep_duration_seconds_sum{{target=\"livy_sessions\"}}"))?,
+    });
+    runtime.block_on(exporter.stop());
+    Ok(report)
+}
+
+/// Only fetches and parses the pages of the one gateway, as many at a time as the exporter does.
+fn fetch(url: &str, pages: u64, max_in_flight: &str) -> Outcome<Value> {
+    let config = settings(url, "unused", max_in_flight)?;
+    let account = config.accounts.first().ok_or("no account")?;
+    let client = Client::new(ClientOptions {
+        region: "cn-hangzhou",
+        network: account.network,
+        endpoint: account.endpoint.as_ref(),
+        limits: &config.api,
+        credentials: provider_for(&account.credentials, |_| None),
+        clock: Clock::System,
+        observer: Arc::new(()),
+    })?;
+    let work = async {
+        let workspaces = client.list_workspaces(None, PAGE).await?;
+        let workspace = workspaces.rows.first().and_then(|row| row.workspace_id.clone()).unwrap_or_default();
+        let gateways = client.list_livy_compute(&workspace).await?;
+        let gateway = gateways.rows.first().and_then(|row| row.compute_id.clone()).unwrap_or_default();
+        let started = Instant::now();
+        let mut numbers = 1..=pages;
+        let mut under_way = FuturesUnordered::new();
+        let mut sessions = 0;
+        loop {
+            while under_way.len() < config.api.max_in_flight {
+                let Some(number) = numbers.next() else { break };
+                under_way.push(client.list_livy_compute_sessions(&workspace, &gateway, number, PAGE));
+            }
+            let Some(page) = under_way.next().await else { break };
+            sessions += page?.rows.len();
+        }
+        Ok::<_, Box<dyn std::error::Error>>((sessions, started.elapsed()))
+    };
+    let (sessions, took) = tokio::runtime::Runtime::new()?.block_on(work)?;
+    let (cpu, rss) = (cpu_seconds()?, rss_peak_mib()?);
+    Ok(json!({"cpu_seconds": cpu, "rss_mib": rss, "sessions": sessions, "seconds": took.as_secs_f64()}))
+}

@@ -1,0 +1,122 @@
+//! Processes: what this one used, and others that are started and ended.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::{Outcome, children};
+
+/// The program under test, as it is shipped.
+pub const EXPORTER: &str = env!("CARGO_BIN_EXE_emr-serverless-spark-exporter");
+/// Jiffies a second in `/proc`, on every architecture that Linux has today.
+const TICKS_PER_SECOND: f64 = 100.0;
+/// The longest that a figure is waited for.
+const POLL_MAX: Duration = Duration::from_secs(600);
+
+/// CPU seconds that this process has used so far, in user and kernel, ended threads included.
+pub fn cpu_seconds() -> Outcome<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // The name in parentheses can hold blanks; the times are the 14th and 15th field.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    let mut ticks = 0_u32;
+    for field in fields {
+        ticks += field.parse::<u32>()?;
+    }
+    Ok(f64::from(ticks) / TICKS_PER_SECOND)
+}
+
+/// The most memory that this process has held at a time, in MiB.
+pub fn rss_peak_mib() -> Outcome<f64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM in /proc")?;
+    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kib / 1024.0)
+}
+
+/// Runs this program again in a role of [`children`] and returns what it reports.
+pub fn measured(role: &str, arguments: &[&str]) -> Outcome<Value> {
+    let output = Command::new(std::env::current_exe()?)
+        .args([children::FLAG, role])
+        .args(arguments)
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !output.status.success() {
+        return Err(format!("the child {role} failed: {}", output.status).into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// A number of a child's report.
+pub fn number(report: &Value, name: &str) -> Outcome<f64> {
+    Ok(report[name].as_f64().ok_or_else(|| format!("no number {name} in {report}"))?)
+}
+
+/// A process that is killed when it is no longer needed.
+pub struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A simulator of one gateway whose history stands still.
+pub struct Simulator {
+    /// Ended with the simulator.
+    _process: Running,
+    /// Its URL.
+    pub url: String,
+}
+
+impl Simulator {
+    /// Starts it as a process of its own, on a free port.
+    pub fn start(sessions: u32, latency: Duration) -> Outcome<Self> {
+        let (history, latency) = (sessions.to_string(), format!("{}ms", latency.as_millis()));
+        let still = ["--sim.births-per-hour", "0", "--sim.speed", "0.000001", "--sim.session-clusters", "0"];
+        let mut child = Command::new(EXPORTER)
+            .args(["sim", "--sim.listen-address", "127.0.0.1:0", "--sim.workspaces", "1"])
+            .args(["--sim.gateways", "1", "--sim.history", &history, "--sim.latency", &latency])
+            .args(still)
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().ok_or("no pipe")?).read_line(&mut line)?;
+        let process = Running(child);
+        let url = line.split([' ', ',']).find(|word| word.starts_with("http://"));
+        Ok(Self { _process: process, url: url.ok_or("the simulator did not start")?.to_owned() })
+    }
+}
+
+/// The body of an answer with status 200; `None` where there is none yet.
+pub fn get(address: &str, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    head.starts_with("HTTP/1.1 200").then(|| body.to_owned())
+}
+
+/// Asks again after each `gap` until the answer is 200 and holds `text`; returns its body.
+pub fn poll(address: &str, path: &str, text: &str, gap: Duration) -> Outcome<String> {
+    let started = Instant::now();
+    while started.elapsed() < POLL_MAX {
+        if let Some(body) = get(address, path).filter(|body| body.contains(text)) {
+            return Ok(body);
+        }
+        std::thread::sleep(gap);
+    }
+    Err(format!("no {text:?} at http://{address}{path} after {POLL_MAX:?}").into())
+}
+
+/// The value of the first sample whose line begins so.
+pub fn sample(page: &str, series: &str) -> Outcome<f64> {
+    let line = page.lines().find_map(|line| line.strip_prefix(series));
+    let value = line.and_then(|rest| rest.split_whitespace().last());
+    Ok(value.ok_or_else(|| format!("no {series}"))?.parse()?)
+}
