@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::store::Store;
-use super::{GatewayTotals, Histogram, LedgerError, SeriesKey, SeriesTotals, seal, session};
+use super::{GatewayTotals, Histogram, LedgerError, SeriesKey, SeriesTotals, row, seal};
 use crate::clock::UnixMillis;
 use crate::model::{Baseline, GatewayId, HistoryOrder, ScopeId};
 
@@ -177,7 +177,7 @@ pub(super) fn release(store: &mut Store, keys: &[SeriesKey]) -> Result<(), Ledge
         let GatewayTotals { key, series, .. } = Arc::make_mut(gateway);
         for (queue, series) in series.iter_mut().filter(|(_, series)| concerned(series)) {
             series.held = false;
-            released = released.and_then(|()| session::put_series(&store.connection, *key, queue, series));
+            released = released.and_then(|()| row::put_series(&store.connection, *key, queue, series));
         }
     }
     store.mark_changed();

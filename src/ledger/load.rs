@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
 
-use super::session::usage;
+use super::row::usage;
 use super::{GatewayTotals, Histogram, LedgerSnapshot, SeriesKey, SeriesTotals, WorkspaceTotals};
 use crate::model::{Baseline, ClusterKind, ClusterState, GatewayId, HistoryOrder, WorkspaceId};
 

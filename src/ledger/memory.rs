@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params};
 
 use super::gateway::Pass;
-use super::session::usage;
+use super::row::usage;
 use super::store::Store;
 use super::{GatewayTotals, LedgerError};
 use crate::clock::UnixMillis;

@@ -18,6 +18,7 @@ mod open;
 mod places;
 mod prune;
 mod reader;
+mod row;
 mod schema;
 mod seal;
 mod session;

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
 
 use super::gateway::{self, Pass};
-use super::session::{self, COUNTED_CREATED, COUNTED_ERROR, COUNTED_TERMINATED};
+use super::row;
+use super::session::{COUNTED_CREATED, COUNTED_ERROR, COUNTED_TERMINATED};
 use super::store::Store;
 use super::{GatewayTotals, LedgerError, seal};
 use crate::clock::UnixMillis;
@@ -130,9 +131,9 @@ impl Candidate {
             ended: row.get(6)?,
             left: Remainder {
                 sessions: 1,
-                highest: session::usage(row, 8)?,
-                base: session::usage(row, 11)?,
-                over: session::usage(row, 14)?,
+                highest: row::usage(row, 8)?,
+                base: row::usage(row, 11)?,
+                over: row::usage(row, 14)?,
                 created: has(COUNTED_CREATED),
                 terminated: has(COUNTED_TERMINATED),
                 error: has(COUNTED_ERROR),
@@ -172,9 +173,9 @@ fn remainder(connection: &Connection, series_key: i64) -> rusqlite::Result<Remai
     let read = |row: &Row<'_>| {
         Ok(Remainder {
             sessions: row.get(0)?,
-            highest: session::usage(row, 1)?,
-            base: session::usage(row, 4)?,
-            over: session::usage(row, 7)?,
+            highest: row::usage(row, 1)?,
+            base: row::usage(row, 4)?,
+            over: row::usage(row, 7)?,
             created: row.get(10)?,
             terminated: row.get(11)?,
             error: row.get(12)?,
@@ -185,7 +186,7 @@ fn remainder(connection: &Connection, series_key: i64) -> rusqlite::Result<Remai
 
 fn put(connection: &Connection, series_key: i64, left: Remainder) -> rusqlite::Result<()> {
     let Remainder { sessions, highest, base, over, created, terminated, error } = left;
-    let figures = [highest, base, over].map(session::figures).into_iter().flatten();
+    let figures = [highest, base, over].map(row::figures).into_iter().flatten();
     let numbers: Vec<i64> =
         [series_key, sessions].into_iter().chain(figures).chain([created, terminated, error]).collect();
     seal::PRUNED.put(connection, params_from_iter(numbers.iter().map(|number| number as &dyn ToSql)))
