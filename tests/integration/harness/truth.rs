@@ -17,11 +17,11 @@ const COUNTERS: [&str; 5] = [
 ];
 
 /// By workspace, gateway and queue.
-type Totals = BTreeMap<[String; 3], QueueTruth>;
+pub(super) type Totals = BTreeMap<[String; 3], QueueTruth>;
 
 /// What the counters must show at a moment.
-#[derive(Clone, Debug, Default)]
-pub struct Truth(Totals);
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Truth(pub(super) Totals);
 
 impl Truth {
     /// Of a world, at its present time.
@@ -29,7 +29,8 @@ impl Truth {
         let mut totals = Totals::new();
         for workspace in world.workspace_ids() {
             for gateway in world.gateways(&workspace) {
-                for (queue, truth) in world.truth(&workspace, &gateway.id) {
+                for (queue, mut truth) in world.truth(&workspace, &gateway.id) {
+                    truth.ended.retain(|_, count| *count > 0);
                     totals.insert([workspace.clone(), gateway.id.clone(), queue], truth);
                 }
             }
@@ -52,6 +53,31 @@ impl Truth {
             (id.clone(), since)
         };
         Self(self.0.iter().map(minus).collect())
+    }
+
+    /// By workspace, gateway and queue.
+    pub fn queues(&self) -> impl Iterator<Item = (&[String; 3], &QueueTruth)> {
+        self.0.iter()
+    }
+
+    /// Asserts that a later truth has every queue of this one, with no figure lower.
+    #[track_caller]
+    pub fn assert_not_fallen(&self, later: &Self) {
+        for (queue, before) in &self.0 {
+            let now = later.0.get(queue).unwrap_or_else(|| panic!("{queue:?} is gone"));
+            let (was, is) = (before.usage, now.usage);
+            let usage_kept = is.nano_cu_hours >= was.nano_cu_hours
+                && is.vcore_seconds >= was.vcore_seconds
+                && is.mb_seconds >= was.mb_seconds;
+            let ends_kept = before
+                .ended
+                .iter()
+                .all(|(state, count)| now.ended.get(state).is_some_and(|now| now >= count));
+            assert!(
+                usage_kept && now.created >= before.created && ends_kept,
+                "{queue:?} fell from {before:?} to {now:?}"
+            );
+        }
     }
 
     /// Sessions ever born.
