@@ -28,7 +28,7 @@ impl Backups {
     /// Copies the ledger whenever the latest copy is older than the interval, from the end of the first pass until `stop`.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut latest = self.latest();
-        self.own.backup(latest.unwrap_or(0));
+        self.own.ledger.backup(latest.unwrap_or(0));
         // A copy of a ledger that has counted nothing yet would restore nothing.
         let swept = stop.run_until_cancelled(self.first_pass.wait_for(|waiting| *waiting == 0));
         if swept.await.is_none() {
@@ -46,12 +46,12 @@ impl Backups {
                 match outcome {
                     Ok(Checked { sessions, .. }) => {
                         latest = Some(self.clock.now());
-                        self.own.backup(self.clock.now());
+                        self.own.ledger.backup(self.clock.now());
                         tracing::info!(path = %path.display(), sessions, "copied the ledger");
                         wait = Duration::ZERO;
                     }
                     Err(error) => {
-                        self.own.backup_failed();
+                        self.own.ledger.backup_failed();
                         tracing::warn!(%error, "the ledger was not copied to {}", path.display());
                         wait = self.interval.min(PATIENCE);
                     }

@@ -14,16 +14,16 @@ pub(super) struct Bridge(pub(super) Arc<OwnMetrics>);
 
 impl RequestObserver for Bridge {
     fn on_attempt(&self, action: Action, outcome: Outcome, took: Duration) {
-        self.0.request(action, outcome, took);
+        self.0.api.request(action, outcome, took);
     }
 
     fn on_malformed(&self, name: &'static str) {
-        self.0.malformed_field(name);
+        self.0.api.malformed_field(name);
     }
 }
 
 impl CommitObserver for Bridge {
     fn on_commit(&self, took: Duration, ok: bool) {
-        self.0.commit(took, ok);
+        self.0.ledger.commit(took, ok);
     }
 }

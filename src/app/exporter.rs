@@ -43,6 +43,7 @@ impl Exporter {
     pub async fn start(config: Config, environment: Vec<(String, String)>) -> Result<Self, AppError> {
         let own = Arc::new(OwnMetrics::new(malformed_names())?);
         let clock = Clock::System;
+        own.config_loaded(clock.now());
         let scopes = scopes(&config, &own, &clock, environment)?;
         let options = Options { path: config.ledger.path.clone(), baseline: config.ledger.baseline };
         let ledger = Ledger::open(&options, Arc::new(Bridge(Arc::clone(&own))))?;

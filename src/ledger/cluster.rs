@@ -25,8 +25,9 @@ pub struct ClusterSweep {
 }
 
 /// A cluster as the ledger holds it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Held {
+    kind: ClusterKind,
     state: ClusterState,
     starting_since: Option<UnixMillis>,
 }
@@ -83,8 +84,11 @@ fn count(
             (ClusterState::Starting, _) if changed => Some(sweep.at),
             _ => None,
         };
-        let row = params![totals.key, id, kind.as_str(), state.as_str(), starting_since];
-        seal::CLUSTER.put(connection, row)?;
+        let after = Held { kind: *kind, state: *state, starting_since };
+        if before != Some(after) {
+            let row = params![totals.key, id, kind.as_str(), state.as_str(), starting_since];
+            seal::CLUSTER.put(connection, row)?;
+        }
     }
     if sweep.complete {
         for id in known.keys() {
@@ -116,11 +120,12 @@ fn observe_start(
 
 fn clusters_of(connection: &Connection, workspace_key: i64) -> rusqlite::Result<BTreeMap<String, Held>> {
     let mut select = connection.prepare_cached(
-        "SELECT session_cluster_id, state, starting_since FROM cluster WHERE workspace_key = ?",
+        "SELECT session_cluster_id, state, starting_since, kind FROM cluster WHERE workspace_key = ?",
     )?;
     let rows = select.query_map([workspace_key], |row| {
         let state = ClusterState::from_api(row.get_ref(1)?.as_str()?).unwrap_or(ClusterState::Unknown);
-        Ok((row.get(0)?, Held { state, starting_since: row.get(2)? }))
+        let kind = ClusterKind::from_api(row.get_ref(3)?.as_str()?).unwrap_or(ClusterKind::Unknown);
+        Ok((row.get(0)?, Held { kind, state, starting_since: row.get(2)? }))
     })?;
     rows.collect()
 }

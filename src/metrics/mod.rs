@@ -17,4 +17,4 @@ pub use board::{Active, Board, Failure, SessionsView, TargetStatus};
 pub use exposition::{Exposition, Rendered};
 pub use families::catalogue;
 pub use family::{Family, Kind};
-pub use own::{OwnFamily, OwnMetrics};
+pub use own::{ApiMetrics, LedgerMetrics, OwnFamily, OwnMetrics, SweepMetrics};

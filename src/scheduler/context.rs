@@ -70,8 +70,8 @@ impl Context {
 
     /// Counts what was odd about rows.
     pub(super) fn note(&self, notes: &Notes) {
-        notes.malformed.iter().for_each(|field| self.own.malformed_field(field));
-        self.own.cut_labels(notes.cut_labels);
+        notes.malformed.iter().for_each(|field| self.own.api.malformed_field(field));
+        self.own.api.cut_labels(notes.cut_labels);
     }
 }
 

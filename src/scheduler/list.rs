@@ -32,7 +32,7 @@ where
         match pass(context, kind, rows, id, &fetch).await {
             Err(error) if error.reason == FailureReason::Inconsistent && attempt < ATTEMPTS_MAX => {
                 attempt += 1;
-                context.own.restart(kind);
+                context.own.sweeps.restart(kind);
             }
             ended => return ended,
         }
@@ -56,7 +56,7 @@ where
     let (mut repeated, mut unusable) = (0_usize, 0_usize);
     loop {
         let page = fetch(token).await?;
-        context.own.page(kind);
+        context.own.sweeps.page(kind);
         let mut notes = Notes::default();
         let seen = observe_all(page.rows, &mut notes);
         unusable += page.row_count.saturating_sub(seen.len());

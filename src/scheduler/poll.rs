@@ -77,7 +77,7 @@ pub(super) async fn poll<S: Sweep>(
 
 /// Notes how a sweep went: in the metrics, on the board, and in the log where that changed.
 fn tell(context: &Context, target: &Target, took: Duration, error: Option<SweepError>) {
-    context.own.sweep(target.kind, took, error.as_ref().map(|error| error.reason));
+    context.own.sweeps.sweep(target.kind, took, error.as_ref().map(|error| error.reason));
     let now = context.clock.now();
     let mut before = None;
     context.exposition.update(|board| {

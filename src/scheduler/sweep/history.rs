@@ -104,7 +104,7 @@ impl History {
                 self.page_size,
             )
             .await?;
-        self.context.own.page(TargetKind::LivySessions);
+        self.context.own.sweeps.page(TargetKind::LivySessions);
         let mut notes = Notes::default();
         let sessions = observe_all(page.rows, &mut notes);
         self.context.note(&notes);

@@ -52,7 +52,7 @@ impl GatewaysSweep {
 impl Sweep for GatewaysSweep {
     async fn sweep(&mut self) -> Result<(), SweepError> {
         let page = self.workspace.scope.client.list_livy_compute(&self.workspace.workspace_id).await?;
-        self.context.own.page(TargetKind::LivyGateways);
+        self.context.own.sweeps.page(TargetKind::LivyGateways);
         let mut notes = Notes::default();
         // The list has no pages; should it repeat a gateway, the last row counts.
         let seen = observe_all(page.rows, &mut notes);

@@ -83,7 +83,7 @@ impl SessionsSweep {
 
     /// Sweeps the whole history, again if it moved meanwhile.
     async fn sweep_whole(&mut self, settling: Settling) -> Result<(), SweepError> {
-        let own = &self.history.context.own;
+        let own = &self.history.context.own.sweeps;
         own.full_sweep();
         let (mut first, mut why) = (None, String::new());
         for number in 0..PASSES_MAX {
@@ -134,7 +134,7 @@ impl SessionsSweep {
         self.full_pass_at = Some(now);
         // What this pass has not seen is no longer listed; when it is old enough, it need not be kept.
         let pruned = context.ledger.prune(pass, now.saturating_sub(millis(context.retention))).await?;
-        context.own.pruned_sessions(pruned);
+        context.own.ledger.pruned_sessions(pruned);
         Ok(())
     }
 
@@ -143,7 +143,7 @@ impl SessionsSweep {
         let Some(tracker) = &self.tracker else { return };
         let context = &self.history.context;
         let (active, dropped) = tracker.listing().active(self.settings.series_limit);
-        context.own.dropped_series("livy_session_info", dropped);
+        context.own.sweeps.dropped_series("livy_session_info", dropped);
         let view = SessionsView { counts: tracker.listing().counts().clone(), active };
         let (gateway, now) = (self.history.gateway.clone(), context.clock.now());
         context.exposition.update(|board| board.set_sessions(gateway, now, view));
@@ -166,7 +166,7 @@ impl Sweep for SessionsSweep {
                 Err(surprise) => {
                     let gateway = &self.history.gateway.livy_compute_id;
                     tracing::info!(livy_compute_id = gateway, "sweeps the whole history, because {surprise}");
-                    self.history.context.own.surprise();
+                    self.history.context.own.sweeps.surprise();
                 }
             }
         }
