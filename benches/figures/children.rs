@@ -82,6 +82,8 @@ pub fn settings(url: &str, ledger: &str, max_in_flight: &str) -> Outcome<Config>
     let environment: [(String, String); 0] = [];
     let mut config = config::load(LoadRequest { file: None, environment, overrides })?;
     config.api.requests_per_second = 1e6;
+    // It would begin while the figures are read.
+    config.ledger.backup_interval = None;
     Ok(config)
 }
 
