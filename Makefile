@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test soak tools lint unit
+.PHONY: demo test bench soak tools lint unit
 
 # Builds, then runs the simulator and an exporter that watches it. Flags: make demo ARGS="--web.listen-address=:9000"
 demo:
@@ -22,6 +22,10 @@ lint:
 
 unit:
 	$(CARGO) test --locked
+
+# Measures what docs/performance.md promises, in release mode, some minutes long. One part: make bench ARGS="sweep"
+bench:
+	$(CARGO) bench --locked --bench figures -- $(ARGS)
 
 # Longer than a test may take: 200 kills of the daemon, and a flipped bit at twenty times as many places of the ledger.
 soak:

@@ -1,5 +1,6 @@
 //! The roles that this program plays as a child: each does one job and reports what that took.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use emr_serverless_spark_exporter::api::{Client, ClientOptions};
 use emr_serverless_spark_exporter::app::Exporter;
 use emr_serverless_spark_exporter::clock::Clock;
 use emr_serverless_spark_exporter::config::{self, Config, LoadRequest};
+use emr_serverless_spark_exporter::sim::{Options, Simulator, World, WorldConfig};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::{Value, json};
@@ -19,11 +21,14 @@ use crate::{Outcome, writes};
 pub const FLAG: &str = "--child";
 /// Rows of a page.
 pub const PAGE: u32 = 100;
+/// Between the births of two sessions: a million of them in thirty days.
+const BIRTH_GAP: Duration = Duration::from_millis(2_592);
 
 /// Plays a role; reports as one line of JSON on standard output.
 pub fn run(arguments: &[String]) -> Outcome<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let report = match arguments.as_slice() {
+        ["simulator", sessions, latency_ms] => simulator(sessions.parse()?, latency_ms.parse()?)?,
         ["sweep", url, ledger, max_in_flight] => sweep(url, ledger, max_in_flight)?,
         ["fetch", url, pages, max_in_flight] => fetch(url, pages.parse()?, max_in_flight)?,
         ["ledger", ledger, sessions] => writes::ledger(ledger, sessions.parse()?)?,
@@ -32,6 +37,28 @@ pub fn run(arguments: &[String]) -> Outcome<()> {
     };
     serde_json::to_writer(std::io::stdout(), &report)?;
     Ok(())
+}
+
+/// Serves one gateway whose history stands still, until it is killed. However long the history, its sessions were born
+/// at the same pace, so that as many of them run or have ended a short while ago.
+fn simulator(sessions: u32, latency_ms: u64) -> Outcome<Value> {
+    let world = World::new(WorldConfig {
+        speed: 0.0,
+        workspaces: 1,
+        session_clusters: 0,
+        gateways: 1,
+        history: sessions.into(),
+        history_span: BIRTH_GAP * sessions,
+        births_per_hour: 0,
+        ..WorldConfig::default()
+    });
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let simulator = Simulator::start(listener, world, Options::default())?;
+        simulator.set_latency(Duration::from_millis(latency_ms));
+        writeln!(std::io::stdout(), "{}", simulator.url())?;
+        std::future::pending().await
+    })
 }
 
 /// Settings that watch a simulator: the defaults, but no limit of the rate and one sweep of each target.
@@ -55,6 +82,8 @@ pub fn settings(url: &str, ledger: &str, max_in_flight: &str) -> Outcome<Config>
     let environment: [(String, String); 0] = [];
     let mut config = config::load(LoadRequest { file: None, environment, overrides })?;
     config.api.requests_per_second = 1e6;
+    // It would begin while the figures are read.
+    config.ledger.backup_interval = None;
     Ok(config)
 }
 

@@ -30,7 +30,7 @@ pub fn section() -> Outcome<Vec<Row>> {
         fs::File::create(&config)?,
         "accounts:\n  - name: bench\n    regions: [cn-hangzhou]\n    endpoint: http://127.0.0.1:9\n    \
          credentials: {{type: static, access_key_id: a, access_key_secret: b}}\n\
-         ledger: {{path: {ledger}}}\nweb: {{listen_address: \"{address}\"}}\nlog: {{level: warn}}\n"
+         ledger: {{path: {ledger}, backup_interval: 0s}}\nweb: {{listen_address: \"{address}\"}}\nlog: {{level: warn}}\n"
     )?;
     let (mut opened, mut read) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {

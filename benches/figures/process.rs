@@ -64,7 +64,7 @@ impl Drop for Running {
     }
 }
 
-/// A simulator of one gateway whose history stands still.
+/// A simulator in a process of its own.
 pub struct Simulator {
     /// Ended with the simulator.
     _process: Running,
@@ -73,21 +73,20 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Starts it as a process of its own, on a free port.
+    /// Starts it on a free port: see [`children`].
     pub fn start(sessions: u32, latency: Duration) -> Outcome<Self> {
-        let (history, latency) = (sessions.to_string(), format!("{}ms", latency.as_millis()));
-        let still = ["--sim.births-per-hour", "0", "--sim.speed", "0.000001", "--sim.session-clusters", "0"];
-        let mut child = Command::new(EXPORTER)
-            .args(["sim", "--sim.listen-address", "127.0.0.1:0", "--sim.workspaces", "1"])
-            .args(["--sim.gateways", "1", "--sim.history", &history, "--sim.latency", &latency])
-            .args(still)
+        let mut child = Command::new(std::env::current_exe()?)
+            .args([children::FLAG, "simulator", &sessions.to_string(), &latency.as_millis().to_string()])
             .stdout(Stdio::piped())
             .spawn()?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().ok_or("no pipe")?).read_line(&mut line)?;
+        let pipe = child.stdout.take().ok_or("no pipe")?;
         let process = Running(child);
-        let url = line.split([' ', ',']).find(|word| word.starts_with("http://"));
-        Ok(Self { _process: process, url: url.ok_or("the simulator did not start")?.to_owned() })
+        let mut url = String::new();
+        BufReader::new(pipe).read_line(&mut url)?;
+        if url.is_empty() {
+            return Err("the simulator did not start".into());
+        }
+        Ok(Self { _process: process, url: url.trim().to_owned() })
     }
 }
 

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
-use super::{LedgerError, schema, seal};
+use super::{LedgerError, reader, schema, seal};
 
 /// Columns of a series that are sums over its sessions: nine figures, then three bits of `counted`.
 const SUMS: [&str; 12] = [
@@ -45,6 +46,23 @@ pub struct Checked {
     pub series: u64,
     /// Transactions that changed something, so far.
     pub commits: u64,
+}
+
+/// Makes all checks, of a file of the current schema that nobody writes to: as no transaction is needed, several
+/// connections share the work.
+pub(super) fn whole(
+    path: &Path,
+    connection: &Connection,
+    noted: Option<i64>,
+) -> Result<Checked, LedgerError> {
+    let (first, second) = (reader::open_read_only(path)?, reader::open_read_only(path)?);
+    std::thread::scope(|scope| {
+        let structure = scope.spawn(move || structure(path, &first));
+        let content = content(path, connection, Some(second), noted);
+        // What breaks the structure shows in the content, too: it is what is to be told.
+        structure.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        content
+    })
 }
 
 /// Checks everything but the structure, which must be sound and of the current schema.
@@ -243,24 +261,30 @@ fn scan(connection: &Connection, first: i64, last: i64, through: i64) -> Outcome
 /// Adds a session to what was scanned.
 fn session(row: &Row<'_>, scanned: &mut Scanned, through: i64) -> Outcome<()> {
     const SEAL: usize = seal::SESSION.columns.len();
-    let key: i64 = row.get(SEAL + 1)?;
-    if seal::of((0..SEAL).map(|index| row.get_ref(index)))? != row.get::<_, i64>(SEAL)? {
+    // Each value is taken from the row once: of all that is done for a session, that costs most.
+    let mut values = [ValueRef::Null; SEAL + 2];
+    for (index, value) in values.iter_mut().enumerate() {
+        *value = row.get_ref(index)?;
+    }
+    let number = |index: usize| values[index].as_i64().map_err(rusqlite::Error::from);
+    let key = number(SEAL + 1)?;
+    if seal::of(values[..SEAL].iter().map(|value| Ok(*value)))? != number(SEAL)? {
         return found(format!("a row of table session (session_key = {key}) was changed"));
     }
-    let gateway_key = row.get(GATEWAY_KEY)?;
+    let gateway_key = number(GATEWAY_KEY)?;
     let mut own = Sum::of(gateway_key);
-    let counted: i64 = row.get(COUNTED)?;
+    let counted = number(COUNTED)?;
     for (index, part) in own.figures.iter_mut().enumerate() {
-        *part = if index < 9 { row.get(FIGURES + index)? } else { counted >> (index - 9) & 1 };
+        *part = if index < 9 { number(FIGURES + index)? } else { counted >> (index - 9) & 1 };
     }
-    let sum = scanned.sums.entry(row.get(SERIES_KEY)?).or_insert_with(|| Sum::of(gateway_key));
+    let sum = scanned.sums.entry(number(SERIES_KEY)?).or_insert_with(|| Sum::of(gateway_key));
     if sum.add(&own).is_err() {
         return found(format!("session {:?} does not fit its queue", row.get::<_, String>(SESSION_ID)?));
     }
     scanned.sessions += 1;
     scanned.indexed.add(print(gateway_key, 0, key));
     if key <= through {
-        scanned.listed.add(print(gateway_key, row.get(ID_HASH)?, key));
+        scanned.listed.add(print(gateway_key, number(ID_HASH)?, key));
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::lock::Lock;
 use super::store::Store;
-use super::{LedgerError, Options, backup, check, load, reader, schema, seal};
+use super::{LedgerError, Options, backup, check, load, schema, seal};
 
 /// How long to wait for a reader, such as the `sqlite3` shell, that locks the file.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -46,8 +46,8 @@ pub(super) fn open(options: &Options) -> Result<(Store, Lock), LedgerError> {
     if version > schema::current_version() {
         return Err(LedgerError::too_new(path, version));
     }
-    check::structure(path, &connection)?;
     if version < schema::current_version() {
+        check::structure(path, &connection)?;
         let copy = beside(path, &format!(".schema-{version}"));
         backup::vacuum_into(path, &connection, &copy)?;
         tracing::info!(path = %path.display(), copy = %copy.display(), "copied the ledger before its schema changes");
@@ -56,8 +56,7 @@ pub(super) fn open(options: &Options) -> Result<(Store, Lock), LedgerError> {
         })?;
     }
     let noted = lock.commits().filter(|_| !is_new);
-    let second = reader::open_read_only(path)?;
-    let checked = check::content(path, &connection, Some(second), noted)?;
+    let checked = check::whole(path, &connection, noted)?;
     let commits = i64::try_from(checked.commits).unwrap_or(i64::MAX);
     configure(&connection).map_err(|source| sqlite(path, "setting it up", source))?;
     if noted != Some(commits) {

@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, params};
 
 /// Sessions that are listed in memory, about 5 MiB; then they are moved to the table.
-const RECENT_MAX: usize = 1 << 17;
+/// Few in tests, so that these see both sides of the move.
+const RECENT_MAX: usize = if cfg!(test) { 1 << 6 } else { 1 << 17 };
 /// Bits of the filter: 2 MiB. Of a million sessions it takes one new id in two hundred for a known one.
 const FILTER_BITS: usize = 1 << 24;
 

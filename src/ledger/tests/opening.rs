@@ -86,7 +86,8 @@ async fn a_total_that_its_sessions_do_not_add_up_to_is_refused() {
     for tampering in [
         "UPDATE series SET nano_cu_hours = nano_cu_hours - 1",
         "UPDATE session SET mb_seconds = mb_seconds + 1 WHERE session_id = 's7'",
-        "DELETE FROM session WHERE session_id = 's8'",
+        "DELETE FROM session_place WHERE session_key = (SELECT session_key FROM session WHERE session_id = 's8');
+         DELETE FROM session WHERE session_id = 's8'",
         "UPDATE series SET created = 0",
     ] {
         let path = ledger_file(directory.path()).await;

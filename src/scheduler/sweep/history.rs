@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use futures_util::future::Either;
 use futures_util::stream::FuturesUnordered;
 
 use super::Workspace;
 use crate::clock::UnixMillis;
 use crate::collect::{HistoryPage, Notes, ReadPages, observe_all};
 use crate::ledger::{Applied, Discovered, Pass};
-use crate::model::{GatewayId, Target, TargetKind};
+use crate::model::{GatewayId, SessionObservation, Target, TargetKind};
 use crate::scheduler::{Context, SweepError};
 
 /// The session history of a Livy gateway.
@@ -23,12 +24,23 @@ pub(super) struct History {
     pub(super) page_size: u32,
 }
 
-/// A page that was read and whose sessions are in the ledger.
-struct Counted {
+/// Pages that are read or wait for the ledger at a time: enough to share a commit, few enough to hold in memory.
+const UNDER_WAY_MAX: usize = 32;
+
+/// A page that was read.
+struct Fetched {
     number: u32,
     row_count: usize,
     total_count: Option<u64>,
-    applied: Applied,
+    sessions: Vec<SessionObservation>,
+}
+
+/// What has become of a page.
+enum Step {
+    /// It was read.
+    Fetched(Fetched),
+    /// Its sessions are in the ledger.
+    Counted { number: u32, row_count: usize, total_count: Option<u64>, applied: Applied },
 }
 
 impl History {
@@ -49,14 +61,25 @@ impl History {
         pass: Pass,
         reader: &mut R,
     ) -> Result<Result<(), R::Error>, SweepError> {
-        let mut under_way = FuturesUnordered::new();
+        // Pages that wait for the disk keep none from being asked for.
+        let (mut under_way, mut asked_for) = (FuturesUnordered::new(), 0);
         loop {
-            while under_way.len() < self.context.max_in_flight {
+            while asked_for < self.context.max_in_flight && under_way.len() < UNDER_WAY_MAX {
                 let Some(number) = reader.next_page() else { break };
-                under_way.push(self.page(pass, number));
+                under_way.push(Either::Left(self.fetch(number)));
+                asked_for += 1;
             }
-            let Some(page) = under_way.next().await else { return Ok(Ok(())) };
-            let Counted { number, row_count, total_count, applied } = page?;
+            let Some(step) = under_way.next().await else { return Ok(Ok(())) };
+            let (number, row_count, total_count, applied) = match step? {
+                Step::Fetched(page) => {
+                    asked_for -= 1;
+                    under_way.push(Either::Right(self.count(pass, page)));
+                    continue;
+                }
+                Step::Counted { number, row_count, total_count, applied } => {
+                    (number, row_count, total_count, applied)
+                }
+            };
             let (sessions, before) = (&applied.sessions, &applied.before);
             if let Err(error) = reader.take(HistoryPage { number, row_count, total_count, sessions, before })
             {
@@ -69,8 +92,8 @@ impl History {
         }
     }
 
-    /// Reads one page and has it counted.
-    async fn page(&self, pass: Pass, number: u32) -> Result<Counted, SweepError> {
+    /// Reads one page.
+    async fn fetch(&self, number: u32) -> Result<Step, SweepError> {
         let GatewayId { workspace, livy_compute_id } = &self.gateway;
         let client = &self.workspace.scope.client;
         let page = client
@@ -85,7 +108,14 @@ impl History {
         let mut notes = Notes::default();
         let sessions = observe_all(page.rows, &mut notes);
         self.context.note(&notes);
+        let (row_count, total_count) = (page.row_count, page.total_count);
+        Ok(Step::Fetched(Fetched { number, row_count, total_count, sessions }))
+    }
+
+    /// Has the sessions of a page counted.
+    async fn count(&self, pass: Pass, page: Fetched) -> Result<Step, SweepError> {
+        let Fetched { number, row_count, total_count, sessions } = page;
         let applied = self.context.ledger.apply_sessions(pass, sessions).await?;
-        Ok(Counted { number, row_count: page.row_count, total_count: page.total_count, applied })
+        Ok(Step::Counted { number, row_count, total_count, applied })
     }
 }
