@@ -29,7 +29,7 @@ use tokio::runtime::Runtime;
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_emr-serverless-spark-exporter");
 /// How long anything may take that the exporter does within a few seconds: for machines that are busy otherwise.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(40);
 
