@@ -21,14 +21,17 @@ use crate::{Outcome, writes};
 pub const FLAG: &str = "--child";
 /// Rows of a page.
 pub const PAGE: u32 = 100;
-/// Between the births of two sessions: a million of them in thirty days.
-const BIRTH_GAP: Duration = Duration::from_millis(2_592);
+const PREFIX: &str = "emr_serverless_spark_";
 
 /// Plays a role; reports as one line of JSON on standard output.
 pub fn run(arguments: &[String]) -> Outcome<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let report = match arguments.as_slice() {
-        ["simulator", sessions, latency_ms] => simulator(sessions.parse()?, latency_ms.parse()?)?,
+        ["simulator", sessions, gap_ms, latency_ms] => {
+            let gap = Duration::from_millis(gap_ms.parse()?);
+            simulator(sessions.parse()?, gap, Duration::from_millis(latency_ms.parse()?))?
+        }
+        ["poll", url, ledger, polls] => poll_often(url, ledger, polls.parse()?)?,
         ["sweep", url, ledger, max_in_flight] => sweep(url, ledger, max_in_flight)?,
         ["fetch", url, pages, max_in_flight] => fetch(url, pages.parse()?, max_in_flight)?,
         ["ledger", ledger, sessions] => writes::ledger(ledger, sessions.parse()?)?,
@@ -39,23 +42,23 @@ pub fn run(arguments: &[String]) -> Outcome<()> {
     Ok(())
 }
 
-/// Serves one gateway whose history stands still, until it is killed. However long the history, its sessions were born
-/// at the same pace, so that as many of them run or have ended a short while ago.
-fn simulator(sessions: u32, latency_ms: u64) -> Outcome<Value> {
+/// Serves one gateway whose history stands still, until it is killed. However long the history, a `gap` lies between two
+/// births, so that as many sessions run or have ended a short while ago.
+fn simulator(sessions: u32, gap: Duration, latency: Duration) -> Outcome<Value> {
     let world = World::new(WorldConfig {
         speed: 0.0,
         workspaces: 1,
         session_clusters: 0,
         gateways: 1,
         history: sessions.into(),
-        history_span: BIRTH_GAP * sessions,
+        history_span: gap * sessions,
         births_per_hour: 0,
         ..WorldConfig::default()
     });
     tokio::runtime::Runtime::new()?.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let simulator = Simulator::start(listener, world, Options::default())?;
-        simulator.set_latency(Duration::from_millis(latency_ms));
+        simulator.set_latency(latency);
         writeln!(std::io::stdout(), "{}", simulator.url())?;
         std::future::pending().await
     })
@@ -96,15 +99,53 @@ fn sweep(url: &str, ledger: &str, max_in_flight: &str) -> Outcome<Value> {
     poll(&address, "/-/ready", "", Duration::from_millis(50))?;
     let (cpu, rss) = (cpu_seconds()?, rss_peak_mib()?);
     let page = poll(&address, "/metrics", "livy_cu_seconds_total{", Duration::from_millis(50))?;
-    let prefix = "emr_serverless_spark_exporter_";
     let report = json!({
         "cpu_seconds": cpu,
         "rss_mib": rss,
-        "sessions": sample(&page, &format!("{prefix}ledger_sessions "))?,
-        "sweep_seconds": sample(&page, &format!("{prefix}sweep_duration_seconds_sum{{target=\"livy_sessions\"}}"))?,
+        "sessions": sample(&page, &format!("{PREFIX}exporter_ledger_sessions "))?,
+        "sweep_seconds": sample(&page, &format!("{PREFIX}exporter_sweep_duration_seconds_sum{{target=\"livy_sessions\"}}"))?,
     });
     runtime.block_on(exporter.stop());
     Ok(report)
+}
+
+/// The whole exporter after its first sweep: what one poll of the history costs, everything that goes with it included.
+fn poll_often(url: &str, ledger: &str, polls: u32) -> Outcome<Value> {
+    let mut config = settings(url, ledger, "4")?;
+    if let Some(sessions) = &mut config.collectors.livy_sessions {
+        sessions.collector.interval = Duration::from_secs(1);
+    }
+    let runtime = tokio::runtime::Runtime::new()?;
+    let exporter = runtime.block_on(Exporter::start(config, Vec::new()))?;
+    let address = exporter.address().to_string();
+    poll(&address, "/-/ready", "", Duration::from_millis(50))?;
+    let sweep_cpu = cpu_seconds()?;
+    let look = || -> Outcome<(f64, f64, f64, String)> {
+        let page = poll(&address, "/metrics", "livy_cu_seconds_total{", Duration::from_millis(50))?;
+        let own = |series: &str| sample(&page, &format!("{PREFIX}exporter_{series}"));
+        let polls = own("sweep_duration_seconds_count{target=\"livy_sessions\"}")?;
+        let pages = own("sweep_pages_total{target=\"livy_sessions\"}")?;
+        Ok((polls, pages, cpu_seconds()?, page))
+    };
+    // The first poll after the sweep settles what that has left open.
+    std::thread::sleep(Duration::from_secs(3));
+    let (polls_before, pages_before, cpu_before, _) = look()?;
+    std::thread::sleep(Duration::from_secs(1) * polls);
+    let (polls_after, pages_after, cpu_after, page) = look()?;
+    let made = polls_after - polls_before;
+    let running: f64 = page
+        .lines()
+        .filter(|line| line.starts_with(&format!("{PREFIX}livy_sessions{{")) && line.contains("\"running\""))
+        .filter_map(|line| line.split(' ').next_back()?.parse::<f64>().ok())
+        .sum();
+    runtime.block_on(exporter.stop());
+    Ok(json!({
+        "sweep_cpu_seconds": sweep_cpu,
+        "poll_cpu_seconds": (cpu_after - cpu_before) / made,
+        "requests": (pages_after - pages_before) / made,
+        "polls": made,
+        "running": running,
+    }))
 }
 
 /// Only fetches and parses the pages of the one gateway, as many at a time as the exporter does.

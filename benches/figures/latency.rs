@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::Outcome;
 use crate::children::PAGE;
-use crate::process::{Simulator, measured, number};
+use crate::process::{BIRTH_GAP, Simulator, measured, number};
 use crate::table::Row;
 
 const SESSIONS: u32 = 40_000;
@@ -15,7 +15,7 @@ const RATIO_MIN: f64 = 6.0;
 
 /// See the module.
 pub fn section() -> Outcome<Vec<Row>> {
-    let simulator = Simulator::start(SESSIONS, LATENCY)?;
+    let simulator = Simulator::start(SESSIONS, BIRTH_GAP, LATENCY)?;
     let pages = SESSIONS / PAGE;
     let sequential = number(&measured("fetch", &[&simulator.url, &pages.to_string(), "1"])?, "seconds")?;
     let directory = TempDir::new()?;

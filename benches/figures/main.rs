@@ -7,6 +7,7 @@ mod children;
 mod latency;
 mod opening;
 mod process;
+mod steady;
 mod sweep;
 mod table;
 mod writes;
@@ -21,11 +22,12 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 type Section = fn() -> Outcome<Vec<Row>>;
 
 /// In the order of the table: the later ones find the page cache as the earlier ones left it.
-const SECTIONS: [(&str, Section); 4] = [
+const SECTIONS: [(&str, Section); 5] = [
     ("sweep", sweep::section),
     ("writes", writes::section),
     ("latency", latency::section),
     ("open", opening::section),
+    ("steady", steady::section),
 ];
 
 fn main() -> ExitCode {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::Outcome;
-use crate::process::{EXPORTER, Running, Simulator, measured, poll, sample};
+use crate::process::{BIRTH_GAP, EXPORTER, Running, Simulator, measured, poll, sample};
 use crate::table::{Row, median};
 
 const SESSIONS: u32 = 1_000_000;
@@ -20,7 +20,7 @@ const SECONDS_MAX: f64 = 1.0;
 pub fn section() -> Outcome<Vec<Row>> {
     let directory = TempDir::new()?;
     let ledger = directory.path().join("ledger.db").display().to_string();
-    let simulator = Simulator::start(SESSIONS, Duration::ZERO)?;
+    let simulator = Simulator::start(SESSIONS, BIRTH_GAP, Duration::ZERO)?;
     measured("sweep", &[&simulator.url, &ledger, "4"])?;
     drop(simulator);
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();

@@ -11,6 +11,8 @@ use crate::{Outcome, children};
 
 /// The program under test, as it is shipped.
 pub const EXPORTER: &str = env!("CARGO_BIN_EXE_emr-serverless-spark-exporter");
+/// Between the births of two sessions: a million of them in thirty days.
+pub const BIRTH_GAP: Duration = Duration::from_millis(2_592);
 /// Jiffies a second in `/proc`, on every architecture that Linux has today.
 const TICKS_PER_SECOND: f64 = 100.0;
 /// The longest that a figure is waited for.
@@ -73,10 +75,13 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Starts it on a free port: see [`children`].
-    pub fn start(sessions: u32, latency: Duration) -> Outcome<Self> {
+    /// Starts it on a free port, with so many sessions, so long between the births of two of them, and so long an answer.
+    pub fn start(sessions: u32, gap: Duration, latency: Duration) -> Outcome<Self> {
+        let numbers =
+            [sessions.into(), gap.as_millis(), latency.as_millis()].map(|number| number.to_string());
         let mut child = Command::new(std::env::current_exe()?)
-            .args([children::FLAG, "simulator", &sessions.to_string(), &latency.as_millis().to_string()])
+            .args([children::FLAG, "simulator"])
+            .args(numbers)
             .stdout(Stdio::piped())
             .spawn()?;
         let pipe = child.stdout.take().ok_or("no pipe")?;

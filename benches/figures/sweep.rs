@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::Outcome;
 use crate::children::PAGE;
-use crate::process::{Simulator, measured, number};
+use crate::process::{BIRTH_GAP, Simulator, measured, number};
 use crate::table::{Row, median};
 
 const SESSIONS: u32 = 1_000_000;
@@ -30,7 +30,7 @@ struct Sweep {
 
 /// See the module.
 pub fn section() -> Outcome<Vec<Row>> {
-    let simulator = Simulator::start(SESSIONS, Duration::ZERO)?;
+    let simulator = Simulator::start(SESSIONS, BIRTH_GAP, Duration::ZERO)?;
     let (mut sweeps, mut loops) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         sweeps.push(sweep(&simulator, SESSIONS)?);
@@ -39,7 +39,7 @@ pub fn section() -> Outcome<Vec<Row>> {
         loops.push(number(&report, "cpu_seconds")? * 1e6 / f64::from(SESSIONS));
     }
     drop(simulator);
-    let few = sweep(&Simulator::start(FEW_SESSIONS, Duration::ZERO)?, FEW_SESSIONS)?;
+    let few = sweep(&Simulator::start(FEW_SESSIONS, BIRTH_GAP, Duration::ZERO)?, FEW_SESSIONS)?;
 
     let cpu = median(sweeps.iter().map(|sweep| sweep.cpu_micros).collect());
     let rss = sweeps.iter().map(|sweep| sweep.rss_mib).fold(0.0, f64::max);

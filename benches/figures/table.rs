@@ -27,7 +27,9 @@ pub fn print(rows: &[Row]) -> io::Result<()> {
             row.what.clone(),
             row.measured.clone(),
             row.against.clone(),
-            row.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default(),
+            row.ratio
+                .map(|ratio| if ratio < 0.1 { format!("{ratio:.4}") } else { format!("{ratio:.2}") })
+                .unwrap_or_default(),
             row.goal.clone(),
             row.met.map(|met| if met { "yes" } else { "NO" }.to_owned()).unwrap_or_default(),
         ]
