@@ -186,3 +186,28 @@ async fn a_total_out_of_range_is_refused_and_leaves_the_rest_of_the_transaction(
     drop(ledger);
     assert_eq!(counted(&open(&path), "g"), usage(i64::MAX - 3, 2, 2));
 }
+
+#[tokio::test]
+async fn what_a_failure_takes_back_is_not_listed_either() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("l.db");
+    let ledger = open(&path);
+    let page = |prefix: &str| -> Vec<SessionObservation> {
+        (0..50).map(|i| session(&format!("{prefix}{i}"), 10, usage(1, 1, 1))).collect()
+    };
+    let pass = ledger.begin_pass(old("g"), 1_000).await.unwrap();
+    let lost = page("lost");
+    let failed = ledger.writer.call(move |store| {
+        crate::ledger::session::apply(store, pass, lost)?;
+        Err::<(), _>(LedgerError::Closed)
+    });
+    failed.await.unwrap_err();
+    // More than memory lists in a test: all of them move to the table of places, and the opening compares that.
+    for prefix in ["a", "b", "a", "c"] {
+        ledger.apply_sessions(pass, page(prefix)).await.unwrap();
+    }
+    drop(ledger);
+    let ledger = open(&path);
+    assert_eq!(ledger.snapshot().sessions, 150);
+    assert_eq!(counted(&ledger, "g"), usage(150, 150, 150));
+}
