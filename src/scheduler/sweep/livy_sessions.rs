@@ -61,7 +61,11 @@ impl SessionsSweep {
 
     /// Polls by the pages that can have changed; the inner error is why that does not do.
     async fn poll(&mut self, settling: Settling) -> Result<Result<(), Surprise>, SweepError> {
-        let Some(mut poll) = self.tracker.as_mut().and_then(|tracker| tracker.poll(settling)) else {
+        // A poll that ends before its end leaves pages in the ledger that the tracker was not told of: it is put back
+        // only when it knows all of them, else the ledger is asked anew.
+        let mut tracker = self.tracker.take();
+        self.remembered = false;
+        let Some(mut poll) = tracker.as_mut().and_then(|tracker| tracker.poll(settling)) else {
             return Ok(Err(Surprise::untracked()));
         };
         let pass = self.history.begin().await?;
@@ -71,14 +75,20 @@ impl SessionsSweep {
             }
             match poll.advance() {
                 Ok(Advance::Read) => {}
-                Ok(Advance::Done) => return Ok(Ok(())),
+                Ok(Advance::Done) => break,
                 Ok(Advance::Recount(oldest)) => {
                     let counts = self.history.context.ledger.count_listed(pass, oldest).await?;
-                    return Ok(poll.recounted(counts));
+                    match poll.recounted(counts) {
+                        Ok(()) => break,
+                        Err(surprise) => return Ok(Err(surprise)),
+                    }
                 }
                 Err(surprise) => return Ok(Err(surprise)),
             }
         }
+        self.tracker = tracker;
+        self.remembered = true;
+        Ok(Ok(()))
     }
 
     /// Sweeps the whole history, again if it moved meanwhile.
@@ -131,6 +141,7 @@ impl SessionsSweep {
         let now = context.clock.now();
         context.ledger.complete_pass(pass, whole.order(), now).await?;
         self.tracker = Some(whole.finish());
+        self.remembered = true;
         self.full_pass_at = Some(now);
         // What this pass has not seen is no longer listed; when it is old enough, it need not be kept.
         let pruned = context.ledger.prune(pass, now.saturating_sub(millis(context.retention))).await?;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use emr_serverless_spark_exporter::sim::{HistoryOrder, WorldConfig};
+use emr_serverless_spark_exporter::sim::{Fault, HistoryOrder, Operation, Scope, WorldConfig};
 
-use crate::harness::{Daemon, HOUR, Lab, MINUTE, Page, metric};
+use crate::harness::{Daemon, HOUR, Lab, MINUTE, Page, metric, wait_for};
 
 const PAGES: f64 = 250.0;
 
@@ -97,6 +97,35 @@ fn a_history_with_the_newest_first_is_polled_by_pages() {
 #[test]
 fn a_history_with_the_oldest_first_is_polled_by_pages() {
     polls_by_pages(HistoryOrder::OldestFirst);
+}
+
+#[test]
+fn a_poll_that_fails_half_way_leaves_nothing_untold() {
+    // All that ever was is listed, so that the gauges of ended sessions must equal their counters.
+    let lab = Lab::new(WorldConfig { retention: None, ..long_history(HistoryOrder::NewestFirst) });
+    let settings = lab.settings().set("collectors.livy_sessions.settle", "0s").set("api.retries", "0");
+    let daemon = settings.start();
+    lab.settle(&daemon);
+    lab.simulator.set_latency(Duration::from_millis(20));
+    let requests = || lab.simulator.stats().count(Operation::ListLivyComputeSessions);
+    for _ in 0..12 {
+        lab.advance(30 * MINUTE);
+        // In the midst of a poll, while pages beside the failing one are on their way to the ledger.
+        let idle = requests();
+        wait_for("a poll under way", || if requests() >= idle + 5 { Ok(()) } else { Err(String::new()) });
+        let scope = Scope::of(Operation::ListLivyComputeSessions);
+        lab.simulator.faults().next(1, Fault::ServerError(500), scope);
+        lab.settle(&daemon);
+    }
+    let page = lab.settle(&daemon);
+    assert!(value(&page, "exporter_sweep_failures_total") >= 6.0, "polls have failed");
+    for state in ["terminated", "error"] {
+        let listed = metric("livy_sessions").label("state", state).sum_in(&page);
+        let ended = metric("livy_sessions_ended_total").label("state", state).sum_in(&page);
+        assert_eq!(listed, ended, "{state}");
+    }
+    assert_listed(&lab, &page);
+    assert_eq!(value(&page, "exporter_full_sweeps_total"), 1.0, "the ledger remembers");
 }
 
 #[test]
