@@ -11,7 +11,7 @@ use crate::table::{Row, median};
 
 const SESSIONS: u32 = 1_000_000;
 const FEW_SESSIONS: u32 = 100_000;
-const RUNS: usize = 3;
+const RUNS: usize = 5;
 /// The exporter's default.
 const MAX_IN_FLIGHT: &str = "4";
 

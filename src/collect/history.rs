@@ -185,8 +185,8 @@ impl HistoryPass {
             }
             fresh += 1;
             self.oldest = self.oldest.into_iter().chain(session.created).min();
-            self.listing.add(session, first_index + offset as u64, self.settling);
-            if let (Some(total), true) = (page.total_count, self.listing.follows(&session.session_id)) {
+            let follows = self.listing.add(session, first_index + offset as u64, self.settling);
+            if let (Some(total), true) = (page.total_count, follows) {
                 self.totals.insert(session.session_id.clone(), total);
             }
         }

@@ -1,17 +1,14 @@
 //! What a history lists: how many sessions in which state, and those that may still change. Invariant: kept up session
 //! by session from what was known of each before, so that nothing is counted twice.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::clock::{UnixMillis, millis};
-use crate::model::{Before, SessionObservation, SessionState, Usage};
+use crate::model::{Before, SessionCounts, SessionObservation, SessionState, Usage};
 
 /// The most unsettled sessions that are followed one by one; a gateway with more is swept whole.
 pub(super) const UNSETTLED_MAX: usize = 100_000;
-
-/// Sessions by queue and state.
-pub type Counts = BTreeMap<(String, SessionState), u64>;
 
 /// A session that may still change: active, or ended a short while ago.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +41,7 @@ impl Settling {
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    pub(super) counts: Counts,
+    pub(super) counts: SessionCounts,
     pub(super) unsettled: HashMap<String, Unsettled>,
     /// There were more than can be followed.
     pub(super) overflowed: bool,
@@ -52,16 +49,16 @@ pub struct Listing {
 
 impl Listing {
     /// What the ledger remembers.
-    pub fn remembered(counts: Counts, unsettled: Vec<Unsettled>) -> Self {
+    pub fn remembered(counts: SessionCounts, unsettled: Vec<Unsettled>) -> Self {
         let overflowed = unsettled.len() > UNSETTLED_MAX;
         let by_id = |session: Unsettled| (session.seen.session_id.clone(), session);
         Self { counts, unsettled: unsettled.into_iter().map(by_id).collect(), overflowed }
     }
 
-    /// Notes a session that this pass had not seen yet and that is not counted yet.
-    pub(super) fn add(&mut self, session: &SessionObservation, index: u64, settling: Settling) {
-        self.count(&session.queue, session.state);
-        self.follow(session, index, settling);
+    /// Notes a session that this pass had not seen yet and that is not counted yet. Returns whether it may still change.
+    pub(super) fn add(&mut self, session: &SessionObservation, index: u64, settling: Settling) -> bool {
+        self.counts.add(&session.queue, session.state, 1);
+        self.follow(session, index, settling)
     }
 
     /// Notes a session of which `before` is known; counts it only if it is new.
@@ -73,35 +70,30 @@ impl Listing {
         settling: Settling,
     ) {
         match before {
-            Before::New => self.count(&session.queue, session.state),
+            Before::New => self.counts.add(&session.queue, session.state, 1),
             Before::Known(state) | Before::Seen(state) if state != session.state => {
-                self.uncount(&session.queue, state);
-                self.count(&session.queue, session.state);
+                self.counts.take_back(&session.queue, state);
+                self.counts.add(&session.queue, session.state, 1);
             }
             Before::Known(_) | Before::Seen(_) => {}
         }
         self.follow(session, index, settling);
     }
 
-    /// Whether a session is followed: it may still change.
-    pub(super) fn follows(&self, session_id: &str) -> bool {
-        self.unsettled.contains_key(session_id)
-    }
-
     /// Sessions that are listed.
     pub(super) fn total(&self) -> u64 {
-        self.counts.values().sum()
+        self.counts.total()
     }
 
     /// Forgets a session that is no longer listed.
     pub(super) fn remove(&mut self, session_id: &str) {
         if let Some(gone) = self.unsettled.remove(session_id) {
-            self.uncount(&gone.seen.queue, gone.seen.state);
+            self.counts.take_back(&gone.seen.queue, gone.seen.state);
         }
     }
 
     /// Listed sessions by queue and state.
-    pub fn counts(&self) -> &Counts {
+    pub fn counts(&self) -> &SessionCounts {
         &self.counts
     }
 
@@ -117,33 +109,23 @@ impl Listing {
         (active.into_iter().take(limit).cloned().collect(), dropped)
     }
 
-    fn follow(&mut self, session: &SessionObservation, index: u64, settling: Settling) {
-        let since = self.unsettled.get(&session.session_id).and_then(|known| known.settles);
-        // An end without a time counts from when it was first seen.
-        let since = since.map_or(settling.now, |settles| settles.saturating_sub(millis(settling.settle)));
+    fn follow(&mut self, session: &SessionObservation, index: u64, settling: Settling) -> bool {
+        // An end without a time counts from when it was first seen; one with a time needs no look-up.
+        let known = session.ended.is_none().then(|| self.unsettled.get(&session.session_id)).flatten();
+        let since = known
+            .and_then(|known| known.settles)
+            .map_or(settling.now, |settles| settles.saturating_sub(millis(settling.settle)));
         let settles = settling.of(session.state, session.ended, since);
         if settles.is_some_and(|settles| settles <= settling.now) {
             self.unsettled.remove(&session.session_id);
-            return;
+            return false;
         }
         if self.unsettled.len() >= UNSETTLED_MAX && !self.unsettled.contains_key(&session.session_id) {
             self.overflowed = true;
-            return;
+            return false;
         }
         let entry = Unsettled { seen: session.clone(), index, settles };
         self.unsettled.insert(session.session_id.clone(), entry);
-    }
-
-    fn count(&mut self, queue: &str, state: SessionState) {
-        match self.counts.get_mut(&(queue.to_owned(), state)) {
-            Some(count) => *count += 1,
-            None => drop(self.counts.insert((queue.to_owned(), state), 1)),
-        }
-    }
-
-    fn uncount(&mut self, queue: &str, state: SessionState) {
-        if let Some(count) = self.counts.get_mut(&(queue.to_owned(), state)) {
-            *count = count.saturating_sub(1);
-        }
+        true
     }
 }

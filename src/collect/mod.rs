@@ -13,7 +13,7 @@ mod tracker;
 mod workspaces;
 
 pub use history::{HistoryError, HistoryPage, HistoryPass, ReadPages, Verdict};
-pub use listing::{Counts, Listing, Settling, Unsettled};
+pub use listing::{Listing, Settling, Unsettled};
 pub use notes::Notes;
 pub use steady::{Advance, SteadyPoll, Surprise};
 pub use tracker::Tracker;

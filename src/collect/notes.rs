@@ -16,6 +16,9 @@ impl Notes {
     /// A text for a label: without control characters, and cut where it is too long; empty where there is none.
     pub(super) fn label(&mut self, text: Option<String>) -> String {
         let Some(text) = text else { return String::new() };
+        if is_plain(&text) {
+            return text;
+        }
         let text = text.trim();
         if text.chars().count() <= LABEL_CHARS_MAX && !text.contains(char::is_control) {
             return text.to_owned();
@@ -27,7 +30,8 @@ impl Notes {
     /// An id, which is never changed: `None`, and the row noted, where it cannot be a label as it is.
     pub(super) fn id(&mut self, row: &'static str, id: Option<String>) -> Option<String> {
         let fits = |id: &String| {
-            !id.is_empty() && id.chars().count() <= LABEL_CHARS_MAX && !id.contains(char::is_control)
+            is_plain(id)
+                || !id.is_empty() && id.chars().count() <= LABEL_CHARS_MAX && !id.contains(char::is_control)
         };
         let id = id.filter(fits);
         if id.is_none() {
@@ -50,6 +54,16 @@ impl Notes {
             unknown
         })
     }
+}
+
+/// Nearly every text: short printable ASCII, without a space at either end, which any label takes as it is.
+fn is_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let inner = |byte: &u8| matches!(byte, b' '..=b'~');
+    (1..=LABEL_CHARS_MAX).contains(&bytes.len())
+        && bytes[0] != b' '
+        && bytes[bytes.len() - 1] != b' '
+        && bytes.iter().all(inner)
 }
 
 #[cfg(test)]

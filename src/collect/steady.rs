@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::history::{HistoryPage, ReadPages};
-use super::listing::{Counts, Settling};
+use super::listing::Settling;
 use super::order::{self, Span};
 use super::tracker::Tracker;
 use crate::clock::UnixMillis;
-use crate::model::{Before, HistoryOrder};
+use crate::model::{Before, HistoryOrder, SessionCounts};
 
 /// Pages that one poll may read beyond those that the ranks name: for shifts, and for what was removed.
 const EXTRA_PAGES_MAX: u32 = 20;
@@ -149,8 +149,8 @@ impl<'t> SteadyPoll<'t> {
     ///
     /// # Errors
     /// A [`Surprise`], where that does not account for the total either.
-    pub fn recounted(&mut self, counts: Counts) -> Result<(), Surprise> {
-        let total: u64 = counts.values().sum();
+    pub fn recounted(&mut self, counts: SessionCounts) -> Result<(), Surprise> {
+        let total = counts.total();
         if total != self.total {
             return Err(Surprise(format!(
                 "{total} sessions are known to be listed, totalCount is {}",

@@ -6,7 +6,8 @@ use std::path::Path;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
-use super::{LedgerError, reader, schema, seal};
+use super::places::{NUMBER_BITS, OF_GATEWAY, gateway_of, id_hash};
+use super::{LedgerError, reader, row, schema, seal};
 
 /// Columns of a series that are sums over its sessions: nine figures, then three bits of `counted`.
 const SUMS: [&str; 12] = [
@@ -24,12 +25,12 @@ const SUMS: [&str; 12] = [
     "error",
 ];
 /// Places in [`seal::SESSION`].
-const GATEWAY_KEY: usize = 0;
-const ID_HASH: usize = 1;
-const SESSION_ID: usize = 2;
-const SERIES_KEY: usize = 3;
-const COUNTED: usize = 8;
-const FIGURES: usize = 9;
+const SESSION_KEY: usize = 0;
+const SESSION_ID: usize = 1;
+const SERIES_KEY: usize = 2;
+const COUNTED: usize = 7;
+const FIGURES: usize = 8;
+const CORRECTIONS: usize = 11;
 
 /// What was found to be whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub struct Checked {
     pub pages: u64,
     /// Rows whose checksum was checked, over all tables.
     pub rows: u64,
-    /// Sessions, each found in the index.
+    /// Sessions, each found in the list of places.
     pub sessions: u64,
     /// Sessions that are no longer kept one by one.
     pub pruned: u64,
@@ -77,7 +78,7 @@ pub(super) fn content(
     let mut checked = Checked::default();
     run(path, "the check of its tables", || schema(connection))?;
     run(path, "the check of each row against its checksum", || seals(connection, &mut checked))?;
-    const SESSIONS: &str = "the check of sessions against their checksums and their index";
+    const SESSIONS: &str = "the check of sessions against their checksums and their list";
     let sums = run(path, SESSIONS, || sessions(connection, second, &mut checked))?;
     run(path, "the check of totals against sessions", || totals(connection, sums, &mut checked))?;
     run(path, "the check of its last commit", || commits(connection, noted, &mut checked))?;
@@ -88,9 +89,8 @@ pub(super) fn content(
 
 /// Checks the file's structure, whatever its schema.
 pub(super) fn structure(path: &Path, connection: &Connection) -> Result<(), LedgerError> {
-    // A quick check leaves indices out: the small ones are checked here, that of the sessions with their content.
-    let indexed =
-        "SELECT DISTINCT tbl_name FROM sqlite_schema WHERE type = 'index' AND tbl_name <> 'session'";
+    // A quick check leaves indices out: they belong to small tables.
+    let indexed = "SELECT DISTINCT tbl_name FROM sqlite_schema WHERE type = 'index'";
     run(path, "SQLite's quick_check", || {
         problems(connection, "PRAGMA quick_check(3)")?;
         for table in read_all(connection, indexed)? {
@@ -175,11 +175,9 @@ struct Scanned {
     sessions: u64,
     /// Those that `session_place` must have.
     listed: Entries,
-    /// Those that the index must have.
-    indexed: Entries,
 }
 
-/// Entries of an index: how many, and the sum of their prints.
+/// Entries of a list: how many, and the sum of their prints.
 #[derive(Clone, Copy, Default, PartialEq)]
 struct Entries(u64, u64);
 
@@ -194,19 +192,18 @@ impl Entries {
     }
 }
 
-/// One look at every session: its checksum, its places in the index and in the list, its share of the sums.
+/// One look at every session: its checksum, its place in the list, its share of the sums.
 fn sessions(
     connection: &Connection,
     second: Option<Connection>,
     checked: &mut Checked,
 ) -> Outcome<HashMap<i64, Sum>> {
     let (listed, through) = listed(connection)?;
-    let last: i64 =
-        connection.query_row("SELECT coalesce(max(session_key), 0) FROM session", [], |row| row.get(0))?;
-    let half = if second.is_some() { last / 2 } else { last };
+    let through = &through;
+    let half = if second.is_some() { middle(connection)? } else { i64::MAX };
     let (mut scanned, rest) = std::thread::scope(|scope| {
         let rest = second.map(|second| scope.spawn(move || scan(&second, half + 1, i64::MAX, through)));
-        let first = scan(connection, i64::MIN, if rest.is_some() { half } else { i64::MAX }, through);
+        let first = scan(connection, i64::MIN, half, through);
         let rest = rest.map_or(Ok(Scanned::default()), |rest| {
             rest.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
@@ -214,7 +211,6 @@ fn sessions(
     })?;
     scanned.sessions += rest.sessions;
     scanned.listed.merge(rest.listed);
-    scanned.indexed.merge(rest.indexed);
     for (series_key, sum) in rest.sums {
         scanned.sums.entry(series_key).or_insert_with(|| Sum::of(sum.gateway_key)).add(&sum)?;
     }
@@ -223,10 +219,31 @@ fn sessions(
     if scanned.listed != listed {
         return found("the list session_place does not agree with the sessions");
     }
-    if scanned.indexed != indexed(connection)? {
-        return found("the index session_by_gateway does not agree with the sessions");
-    }
     Ok(scanned.sums)
+}
+
+/// A key with about as many sessions up to it as above it: all, where no session was pruned.
+fn middle(connection: &Connection) -> Outcome<i64> {
+    let latest = format!("SELECT max(session_key) FROM session WHERE {OF_GATEWAY}");
+    let (mut gateways, mut latest) = (
+        connection.prepare("SELECT gateway_key FROM gateway ORDER BY gateway_key")?,
+        connection.prepare(&latest)?,
+    );
+    let mut numbers = Vec::new();
+    for gateway_key in gateways.query_map([], |row| row.get(0))? {
+        let gateway_key: i64 = gateway_key?;
+        let before = gateway_key << NUMBER_BITS;
+        let latest: Option<i64> = latest.query_row([gateway_key], |row| row.get(0))?;
+        numbers.push((before, latest.map_or(0, |latest| latest - before)));
+    }
+    let mut left = numbers.iter().map(|(_, count)| count).sum::<i64>() / 2;
+    for (before, count) in numbers {
+        if left <= count {
+            return Ok(before + left);
+        }
+        left -= count;
+    }
+    Ok(0)
 }
 
 impl Sum {
@@ -243,12 +260,10 @@ impl Sum {
     }
 }
 
-/// Scans the sessions with keys from `first` to `last`; those up to `through` must be listed.
-fn scan(connection: &Connection, first: i64, last: i64, through: i64) -> Outcome<Scanned> {
+/// Scans the sessions with keys from `first` to `last`; those up to their gateway's key in `through` must be listed.
+fn scan(connection: &Connection, first: i64, last: i64, through: &HashMap<i64, i64>) -> Outcome<Scanned> {
     let columns = seal::SESSION.columns.join(", ");
-    let sql = format!(
-        "SELECT {columns}, seal, session_key FROM session NOT INDEXED WHERE session_key BETWEEN ? AND ?"
-    );
+    let sql = format!("SELECT {columns}, seal FROM session WHERE session_key BETWEEN ? AND ?");
     let mut select = connection.prepare(&sql)?;
     let mut rows = select.query([first, last])?;
     let mut scanned = Scanned::default();
@@ -259,73 +274,64 @@ fn scan(connection: &Connection, first: i64, last: i64, through: i64) -> Outcome
 }
 
 /// Adds a session to what was scanned.
-fn session(row: &Row<'_>, scanned: &mut Scanned, through: i64) -> Outcome<()> {
+fn session(found_row: &Row<'_>, scanned: &mut Scanned, through: &HashMap<i64, i64>) -> Outcome<()> {
     const SEAL: usize = seal::SESSION.columns.len();
     // Each value is taken from the row once: of all that is done for a session, that costs most.
-    let mut values = [ValueRef::Null; SEAL + 2];
+    let mut values = [ValueRef::Null; SEAL + 1];
     for (index, value) in values.iter_mut().enumerate() {
-        *value = row.get_ref(index)?;
+        *value = found_row.get_ref(index)?;
     }
     let number = |index: usize| values[index].as_i64().map_err(rusqlite::Error::from);
-    let key = number(SEAL + 1)?;
+    let key = number(SESSION_KEY)?;
     if seal::of(values[..SEAL].iter().map(|value| Ok(*value)))? != number(SEAL)? {
         return found(format!("a row of table session (session_key = {key}) was changed"));
     }
-    let gateway_key = number(GATEWAY_KEY)?;
+    let gateway_key = gateway_of(key);
     let mut own = Sum::of(gateway_key);
     let counted = number(COUNTED)?;
+    let (base, over) = row::corrections(values[CORRECTIONS])?;
+    let corrections = [base, over].map(row::figures).concat();
     for (index, part) in own.figures.iter_mut().enumerate() {
-        *part = if index < 9 { number(FIGURES + index)? } else { counted >> (index - 9) & 1 };
+        *part = match index {
+            0..3 => number(FIGURES + index)?,
+            3..9 => corrections[index - 3],
+            _ => counted >> (index - 9) & 1,
+        };
     }
     let sum = scanned.sums.entry(number(SERIES_KEY)?).or_insert_with(|| Sum::of(gateway_key));
     if sum.add(&own).is_err() {
-        return found(format!("session {:?} does not fit its queue", row.get::<_, String>(SESSION_ID)?));
+        return found(format!("session {:?} does not fit its queue", values[SESSION_ID]));
     }
     scanned.sessions += 1;
-    scanned.indexed.add(print(gateway_key, 0, key));
-    if key <= through {
-        scanned.listed.add(print(gateway_key, number(ID_HASH)?, key));
+    if through.get(&gateway_key).is_some_and(|through| key <= *through) {
+        let id = values[SESSION_ID].as_str().map_err(rusqlite::Error::from)?;
+        scanned.listed.add(print(id_hash(id), key));
     }
     Ok(())
 }
 
-/// Entries of `session_place`, and the highest key among them: sessions above it are not listed yet.
-fn listed(connection: &Connection) -> Outcome<(Entries, i64)> {
-    let sql = "SELECT gateway_key, id_hash, session_key FROM session_place";
-    let mut through = 0;
-    let entries = entries(connection, sql, |key| through = key.max(through))?;
+/// Entries of `session_place`, which must be in order to be found, and the highest key of each gateway among them:
+/// sessions above it are not listed yet.
+fn listed(connection: &Connection) -> Outcome<(Entries, HashMap<i64, i64>)> {
+    let mut select = connection.prepare("SELECT id_hash, session_key FROM session_place")?;
+    let mut rows = select.query([])?;
+    let (mut entries, mut through, mut last) = (Entries::default(), HashMap::new(), (i64::MIN, i64::MIN));
+    while let Some(row) = rows.next()? {
+        let entry = (row.get(0)?, row.get(1)?);
+        if entry < last {
+            return found("the list session_place is out of order");
+        }
+        last = entry;
+        let latest = through.entry(gateway_of(entry.1)).or_insert(entry.1);
+        *latest = entry.1.max(*latest);
+        entries.add(print(entry.0, entry.1));
+    }
     Ok((entries, through))
 }
 
-/// Entries of the index.
-fn indexed(connection: &Connection) -> Outcome<Entries> {
-    entries(
-        connection,
-        "SELECT gateway_key, 0, session_key FROM session INDEXED BY session_by_gateway",
-        |_| (),
-    )
-}
-
-/// Entries as they stand in an index; they must be in order to be found.
-fn entries(connection: &Connection, sql: &str, mut each: impl FnMut(i64)) -> Outcome<Entries> {
-    let mut select = connection.prepare(sql)?;
-    let mut rows = select.query([])?;
-    let (mut entries, mut last) = (Entries::default(), (i64::MIN, i64::MIN, i64::MIN));
-    while let Some(row) = rows.next()? {
-        let entry = (row.get(0)?, row.get(1)?, row.get(2)?);
-        if entry < last {
-            return found("an index of the sessions is out of order");
-        }
-        last = entry;
-        each(entry.2);
-        entries.add(print(entry.0, entry.1, entry.2));
-    }
-    Ok(entries)
-}
-
 /// Sums of prints are equal only if the entries are, but for one case in 2⁶⁴.
-fn print(gateway_key: i64, id_hash: i64, session_key: i64) -> u64 {
-    [id_hash, session_key].into_iter().fold(gateway_key.cast_unsigned(), |print, part| {
+fn print(id_hash: i64, session_key: i64) -> u64 {
+    [id_hash, session_key].into_iter().fold(0, |print: u64, part| {
         let mixed = (print ^ part.cast_unsigned()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed ^ (mixed >> 29)
     })

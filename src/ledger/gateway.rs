@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::places::OF_GATEWAY;
 use super::store::Store;
 use super::{GatewayTotals, Histogram, LedgerError, SeriesKey, SeriesTotals, row, seal};
 use crate::clock::UnixMillis;
@@ -155,10 +156,10 @@ pub(super) fn unseen(
     store.edit_gateway("looking for sessions that are gone", pass.is_of(), |connection, _, gateway| {
         let since = since.map_or(gateway.complete_pass.max(1), |since| since.number);
         let count: i64 = connection
-            .prepare_cached(
-                "SELECT count(*) FROM session WHERE gateway_key = ? AND pass < ? AND pass >= ?
-                    AND (created IS NULL OR created >= ?)",
-            )?
+            .prepare_cached(&format!(
+                "SELECT count(*) FROM session WHERE {OF_GATEWAY} AND pass < ?2 AND pass >= ?3
+                    AND (created IS NULL OR created >= ?4)"
+            ))?
             .query_row(params![pass.gateway_key, pass.number, since, oldest.unwrap_or(i64::MIN)], |row| {
                 row.get(0)
             })?;

@@ -71,6 +71,11 @@ impl Histogram {
         })
     }
 
+    /// Each bucket by itself, to be stored.
+    pub(super) fn buckets(&self) -> impl Iterator<Item = Bucket> + '_ {
+        self.buckets.iter().copied()
+    }
+
     /// Durations counted.
     pub fn count(&self) -> u64 {
         self.buckets.iter().map(|bucket| bucket.count).sum()

@@ -1,18 +1,14 @@
 //! What the ledger remembers of a history, so that a restart need not sweep the whole of it again. Invariant: read-only.
 
-use std::collections::BTreeMap;
-
 use rusqlite::{Connection, params};
 
 use super::gateway::Pass;
+use super::places::OF_GATEWAY;
 use super::row::usage;
 use super::store::Store;
 use super::{GatewayTotals, LedgerError};
 use crate::clock::UnixMillis;
-use crate::model::{GatewayId, HistoryOrder, SessionObservation, SessionState};
-
-/// Listed sessions by queue and state.
-pub type ListedCounts = BTreeMap<(String, SessionState), u64>;
+use crate::model::{GatewayId, HistoryOrder, SessionCounts, SessionObservation, SessionState};
 
 /// What is known of a history from the latest pass over the whole of it, and from the polls since.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +18,7 @@ pub struct Remembered {
     /// When that pass ended.
     pub full_pass_at: UnixMillis,
     /// Listed sessions by queue and state.
-    pub counts: ListedCounts,
+    pub counts: SessionCounts,
     /// Those that may still change, each with its place in the list, from 0.
     pub unsettled: Vec<(SessionObservation, u64)>,
 }
@@ -32,7 +28,7 @@ pub(super) fn count_listed(
     store: &mut Store,
     pass: Pass,
     oldest: UnixMillis,
-) -> Result<ListedCounts, LedgerError> {
+) -> Result<SessionCounts, LedgerError> {
     store.edit_gateway("counting listed sessions", pass.is_of(), |connection, _, gateway| {
         counts(connection, gateway, oldest).map(Ok)
     })
@@ -61,15 +57,15 @@ fn counts(
     connection: &Connection,
     gateway: &GatewayTotals,
     oldest: UnixMillis,
-) -> rusqlite::Result<ListedCounts> {
-    let mut select = connection.prepare_cached(
+) -> rusqlite::Result<SessionCounts> {
+    let mut select = connection.prepare_cached(&format!(
         "SELECT series.queue, session.state, count(*) FROM session JOIN series USING (series_key)
-         WHERE session.gateway_key = ? AND pass >= ? AND coalesce(session.created, ?3) >= ?3
-         GROUP BY session.series_key, session.state",
-    )?;
+         WHERE {OF_GATEWAY} AND pass >= ?2 AND coalesce(session.created, ?3) >= ?3
+         GROUP BY session.series_key, session.state"
+    ))?;
     let rows = select.query_map(params![gateway.key, gateway.complete_pass, oldest], |row| {
         let state = SessionState::from_api(row.get_ref(1)?.as_str()?).unwrap_or(SessionState::Unknown);
-        Ok(((row.get(0)?, state), row.get::<_, i64>(2)?.cast_unsigned()))
+        Ok((row.get::<_, String>(0)?, state, row.get::<_, i64>(2)?.cast_unsigned()))
     })?;
     rows.collect()
 }
@@ -80,13 +76,13 @@ fn unsettled(
     gateway: &GatewayTotals,
     settled_before: UnixMillis,
 ) -> rusqlite::Result<Vec<SessionObservation>> {
-    let mut select = connection.prepare_cached(
+    let mut select = connection.prepare_cached(&format!(
         "SELECT session.session_id, series.queue, session.state, session.created, session.ended,
                 session.nano_cu_hours, session.vcore_seconds, session.mb_seconds
          FROM session JOIN series USING (series_key)
-         WHERE session.gateway_key = ? AND pass >= ? AND session.created IS NOT NULL
-            AND (session.state NOT IN ('terminated', 'error') OR session.ended >= ?)",
-    )?;
+         WHERE {OF_GATEWAY} AND pass >= ?2 AND session.created IS NOT NULL
+            AND (session.state NOT IN ('terminated', 'error') OR session.ended >= ?3)"
+    ))?;
     let rows = select.query_map(params![gateway.key, gateway.complete_pass, settled_before], |row| {
         Ok(SessionObservation {
             session_id: row.get(0)?,
@@ -111,9 +107,9 @@ fn ranked(
     sessions.sort_by_key(|session| session.created);
     // How many listed sessions were created after the one before in the sorted list and not after this one.
     let mut steps = vec![0_u64; sessions.len() + 1];
-    let mut select = connection.prepare_cached(
-        "SELECT created FROM session WHERE gateway_key = ? AND pass >= ? AND created IS NOT NULL",
-    )?;
+    let mut select = connection.prepare_cached(&format!(
+        "SELECT created FROM session WHERE {OF_GATEWAY} AND pass >= ?2 AND created IS NOT NULL"
+    ))?;
     let mut rows = select.query(params![gateway.key, gateway.complete_pass])?;
     while let Some(row) = rows.next()? {
         let created: Option<UnixMillis> = row.get(0)?;

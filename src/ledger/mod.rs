@@ -24,6 +24,7 @@ mod seal;
 mod session;
 mod snapshot;
 mod store;
+mod unwritten;
 mod writer;
 
 #[cfg(test)]
@@ -40,14 +41,14 @@ pub use cluster::ClusterSweep;
 pub use error::LedgerError;
 pub use gateway::{Discovered, Pass};
 pub use histogram::Histogram;
-pub use memory::{ListedCounts, Remembered};
+pub use memory::Remembered;
 pub use reader::{Inspection, inspect, verify};
 pub use session::Applied;
 pub use snapshot::{GatewayTotals, LedgerSnapshot, SeriesKey, SeriesTotals, WorkspaceTotals};
 pub use writer::CommitObserver;
 
 use crate::clock::UnixMillis;
-use crate::model::{Baseline, GatewayId, HistoryOrder, ScopeId, SessionObservation};
+use crate::model::{Baseline, GatewayId, HistoryOrder, ScopeId, SessionCounts, SessionObservation};
 use writer::Writer;
 
 /// How a ledger is opened.
@@ -174,7 +175,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Where the ledger cannot be read.
-    pub async fn count_listed(&self, pass: Pass, oldest: UnixMillis) -> Result<ListedCounts, LedgerError> {
+    pub async fn count_listed(&self, pass: Pass, oldest: UnixMillis) -> Result<SessionCounts, LedgerError> {
         self.writer.call(move |store| memory::count_listed(store, pass, oldest)).await
     }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
 
 use super::gateway::{self, Pass};
+use super::places::{OF_GATEWAY, id_hash};
 use super::row;
 use super::session::{COUNTED_CREATED, COUNTED_ERROR, COUNTED_TERMINATED};
 use super::store::Store;
@@ -16,7 +17,7 @@ use crate::model::{SessionState, Usage};
 /// Sessions that one transaction looks at: some milliseconds, in which no page is taken.
 const BATCH: usize = 2_000;
 
-/// A place in the index of a gateway's sessions: the key of the last one that was looked at.
+/// A place among a gateway's sessions: the key of the last one that was looked at.
 pub(super) type Place = i64;
 
 /// Before the first session.
@@ -76,7 +77,7 @@ pub(super) fn prune(
             if !candidate.is_done(gateway, before) {
                 continue;
             }
-            places.remove(connection, gateway.key, candidate.id_hash, candidate.place)?;
+            places.remove(connection, candidate.id_hash, candidate.place)?;
             connection
                 .prepare_cached("DELETE FROM session WHERE session_key = ?")?
                 .execute([candidate.place])?;
@@ -121,9 +122,10 @@ impl Candidate {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let counted: i64 = row.get(7)?;
         let has = |bit| i64::from(counted & bit != 0);
+        let (base, over) = row::corrections(row.get_ref(11)?)?;
         Ok(Self {
             place: row.get(0)?,
-            id_hash: row.get(1)?,
+            id_hash: id_hash(row.get_ref(1)?.as_str()?),
             series_key: row.get(2)?,
             pass: row.get(3)?,
             state: SessionState::from_api(row.get_ref(4)?.as_str()?),
@@ -132,8 +134,8 @@ impl Candidate {
             left: Remainder {
                 sessions: 1,
                 highest: row::usage(row, 8)?,
-                base: row::usage(row, 11)?,
-                over: row::usage(row, 14)?,
+                base,
+                over,
                 created: has(COUNTED_CREATED),
                 terminated: has(COUNTED_TERMINATED),
                 error: has(COUNTED_ERROR),
@@ -157,13 +159,11 @@ impl Remainder {
 }
 
 fn candidates(connection: &Connection, gateway_key: i64, after: Place) -> rusqlite::Result<Vec<Candidate>> {
-    let mut select = connection.prepare_cached(
-        "SELECT session_key, id_hash, series_key, pass, state, created, ended, counted,
-                nano_cu_hours, vcore_seconds, mb_seconds,
-                base_nano_cu_hours, base_vcore_seconds, base_mb_seconds,
-                over_nano_cu_hours, over_vcore_seconds, over_mb_seconds
-         FROM session WHERE gateway_key = ? AND session_key > ? ORDER BY session_key LIMIT ?",
-    )?;
+    let mut select = connection.prepare_cached(&format!(
+        "SELECT session_key, session_id, series_key, pass, state, created, ended, counted,
+                nano_cu_hours, vcore_seconds, mb_seconds, corrections
+         FROM session WHERE {OF_GATEWAY} AND session_key > ?2 ORDER BY session_key LIMIT ?3"
+    ))?;
     select.query_map(params![gateway_key, after, BATCH.cast_signed()], Candidate::read)?.collect()
 }
 

@@ -52,7 +52,8 @@ pub fn inspect(path: &Path) -> Result<Inspection, LedgerError> {
             let (series, counts) = row?;
             sessions.insert(series, counts);
         }
-        Ok(Inspection { totals: load::totals(&connection)?, sessions })
+        let kept = sessions.values().map(|(kept, _)| kept).sum();
+        Ok(Inspection { totals: load::totals(&connection, kept)?, sessions })
     };
     read().map_err(|source| open::sqlite(path, "reading its totals", source))
 }

@@ -2,10 +2,10 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::types::{FromSqlError, ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
 
-use super::places::Places;
+use super::places::{OF_GATEWAY, Places};
 use super::session::Held;
 use super::{SeriesKey, SeriesTotals, seal};
 use crate::model::{SessionState, Usage};
@@ -16,40 +16,39 @@ pub(super) struct Statements<'a> {
     select: CachedStatement<'a>,
     insert: CachedStatement<'a>,
     update: CachedStatement<'a>,
+    /// What a seal is of, one row after the other.
+    sealed: Vec<u8>,
 }
 
 impl<'a> Statements<'a> {
     pub(super) fn new(connection: &'a Connection) -> rusqlite::Result<Self> {
         Ok(Self {
-            place: connection.prepare_cached(
-                "SELECT session_key FROM session_place WHERE gateway_key = ? AND id_hash = ?",
-            )?,
+            place: connection.prepare_cached(&PLACE)?,
             select: connection.prepare_cached(
                 "SELECT session_key, series_key, pass, state, created, ended, counted,
-                        nano_cu_hours, vcore_seconds, mb_seconds,
-                        base_nano_cu_hours, base_vcore_seconds, base_mb_seconds,
-                        over_nano_cu_hours, over_vcore_seconds, over_mb_seconds
+                        nano_cu_hours, vcore_seconds, mb_seconds, corrections
                  FROM session WHERE session_key = ? AND session_id = ?",
             )?,
             insert: connection.prepare_cached(&INSERT)?,
             update: connection.prepare_cached(&UPDATE)?,
+            sealed: Vec::with_capacity(256),
         })
     }
 
-    /// The session of this id, with its key.
+    /// The session of this id, whose hash that is, with its key.
     pub(super) fn find(
         &mut self,
         places: &Places,
         gateway_key: i64,
         session_id: &str,
+        id_hash: i64,
     ) -> rusqlite::Result<Option<(i64, Held)>> {
-        let id_hash = seal::id_hash(session_id);
         for key in places.recent(gateway_key, id_hash) {
             if let Some(found) = self.select.query_row(params![key, session_id], held).optional()? {
                 return Ok(Some(found));
             }
         }
-        if !places.may_be_listed(gateway_key, id_hash) {
+        if !places.may_be_listed(id_hash) {
             return Ok(None);
         }
         let mut listed = self.place.query([gateway_key, id_hash])?;
@@ -62,22 +61,20 @@ impl<'a> Statements<'a> {
         Ok(None)
     }
 
-    /// Writes a session: in the place of the row with `key`, or as a new one.
+    /// Writes a session: as a new row, or in the place of the one with its key.
     pub(super) fn write(
         &mut self,
-        key: Option<i64>,
-        gateway_key: i64,
+        is_new: bool,
+        key: i64,
         session_id: &str,
         held: &Held,
     ) -> rusqlite::Result<()> {
         let integer = ValueRef::Integer;
         let [cu, vcore, mb] = figures(held.highest).map(integer);
-        let [base_cu, base_vcore, base_mb] = figures(held.base).map(integer);
-        let [over_cu, over_vcore, over_mb] = figures(held.over).map(integer);
+        let corrections = corrections_text(held.base, held.over);
         // In the order of the columns.
         let row = [
-            integer(gateway_key),
-            integer(seal::id_hash(session_id)),
+            integer(key),
             ValueRef::Text(session_id.as_bytes()),
             integer(held.series.0),
             integer(held.pass),
@@ -88,22 +85,18 @@ impl<'a> Statements<'a> {
             cu,
             vcore,
             mb,
-            base_cu,
-            base_vcore,
-            base_mb,
-            over_cu,
-            over_vcore,
-            over_mb,
+            corrections.as_ref().map_or(ValueRef::Null, |text| ValueRef::Text(text.as_bytes())),
         ];
-        let seal = seal::of(row.into_iter().map(Ok))?;
-        let values = row.into_iter().chain([integer(seal), key.map_or(ValueRef::Null, integer)]);
-        let statement = if key.is_some() { &mut self.update } else { &mut self.insert };
+        let seal = seal::into(&mut self.sealed, row.into_iter().map(Ok))?;
+        let values = row.into_iter().chain([integer(seal)]);
+        let statement = if is_new { &mut self.insert } else { &mut self.update };
         statement.execute(params_from_iter(values.map(ToSqlOutput::Borrowed))).map(drop)
     }
 }
 
 /// Reads what [`Statements::select`] found.
 fn held(row: &Row<'_>) -> rusqlite::Result<(i64, Held)> {
+    let (base, over) = corrections(row.get_ref(10)?)?;
     let held = Held {
         series: SeriesKey(row.get(1)?),
         pass: row.get(2)?,
@@ -112,10 +105,26 @@ fn held(row: &Row<'_>) -> rusqlite::Result<(i64, Held)> {
         ended: row.get(5)?,
         counted: row.get(6)?,
         highest: usage(row, 7)?,
-        base: usage(row, 10)?,
-        over: usage(row, 13)?,
+        base,
+        over,
     };
     Ok((row.get(0)?, held))
+}
+
+/// What a session's figures are to be corrected by, as one column: of nearly every session that is nothing, and six more
+/// integers in each row would be a third of what it costs to write it.
+fn corrections_text(base: Usage, over: Usage) -> Option<String> {
+    let all = [figures(base), figures(over)];
+    (all != [[0; 3]; 2]).then(|| serde_json::json!(all.concat()).to_string())
+}
+
+/// Reads that column: the base, and the highest minus the latest figures.
+pub(super) fn corrections(column: ValueRef<'_>) -> rusqlite::Result<(Usage, Usage)> {
+    let Some(text) = column.as_str_or_null()? else { return Ok((Usage::ZERO, Usage::ZERO)) };
+    let all: [i64; 6] = serde_json::from_str(text).map_err(FromSqlError::other)?;
+    let usage =
+        |at: usize| Usage { nano_cu_hours: all[at], vcore_seconds: all[at + 1], mb_seconds: all[at + 2] };
+    Ok((usage(0), usage(3)))
 }
 
 /// Reads three neighbouring columns.
@@ -127,25 +136,25 @@ pub(super) fn usage(row: &Row<'_>, first: usize) -> rusqlite::Result<Usage> {
     })
 }
 
-/// The key is the last parameter: the others are numbered as the columns are, the seal behind them.
+static PLACE: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT session_key FROM session_place WHERE id_hash = ?2 AND {OF_GATEWAY}"));
+
+/// The parameters of both are numbered as the columns are, the seal behind them.
 static INSERT: LazyLock<String> = LazyLock::new(|| {
     let (columns, values) = (seal::SESSION.columns.join(", "), seal::SESSION.parameters());
-    let seal = seal::SESSION.columns.len() + 1;
-    let key = seal + 1;
-    format!("INSERT INTO session ({columns}, seal, session_key) VALUES ({values}, ?{seal}, ?{key})")
+    format!("INSERT INTO session ({columns}, seal) VALUES ({values}, ?{})", seal::SESSION.columns.len() + 1)
 });
 
-/// Whose session it is stays: naming those columns would have SQLite write indexes anew and look for parents.
+/// Which session it is stays, and the queue that it counts for.
 static UPDATE: LazyLock<String> = LazyLock::new(|| {
-    const KEPT: [&str; 4] = ["gateway_key", "id_hash", "session_id", "series_key"];
+    const KEPT: [&str; 3] = ["session_key", "session_id", "series_key"];
     let changes: Vec<String> = (1..)
         .zip(seal::SESSION.columns)
         .filter(|(_, column)| !KEPT.contains(column))
         .map(|(number, column)| format!("{column} = ?{number}"))
         .collect();
     let seal = seal::SESSION.columns.len() + 1;
-    let key = seal + 1;
-    format!("UPDATE session SET {}, seal = ?{seal} WHERE session_key = ?{key}", changes.join(", "))
+    format!("UPDATE session SET {}, seal = ?{seal} WHERE session_key = ?1", changes.join(", "))
 });
 
 /// Writes the row of a series.

@@ -67,9 +67,8 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT;
 
     CREATE TABLE session (
-        session_key        INTEGER PRIMARY KEY,  -- in the order in which they were first seen
-        gateway_key        INTEGER NOT NULL REFERENCES gateway,
-        id_hash            INTEGER NOT NULL,     -- 64-bit FNV-1a of session_id
+        session_key        INTEGER PRIMARY KEY,  -- 2^40 * gateway_key, plus a number in the order of arrival
+        gateway_key        INTEGER NOT NULL AS (session_key >> 40) VIRTUAL,
         session_id         TEXT    NOT NULL,
         series_key         INTEGER NOT NULL REFERENCES series,
         pass               INTEGER NOT NULL,     -- the latest pass that saw it
@@ -80,21 +79,14 @@ const MIGRATIONS: &[&str] = &[
         nano_cu_hours      INTEGER NOT NULL,     -- highest figures ever observed
         vcore_seconds      INTEGER NOT NULL,
         mb_seconds         INTEGER NOT NULL,
-        base_nano_cu_hours INTEGER NOT NULL,
-        base_vcore_seconds INTEGER NOT NULL,
-        base_mb_seconds    INTEGER NOT NULL,
-        over_nano_cu_hours INTEGER NOT NULL,
-        over_vcore_seconds INTEGER NOT NULL,
-        over_mb_seconds    INTEGER NOT NULL,
-        seal               INTEGER NOT NULL      -- of the columns from gateway_key on
+        corrections        TEXT,                 -- null, or JSON: [base of each of the three figures, then highest minus latest]
+        seal               INTEGER NOT NULL      -- of all but gateway_key
     ) STRICT;
-    CREATE INDEX session_by_gateway ON session (gateway_key);
 
-    CREATE TABLE session_place (  -- finds a session by its id; the latest sessions, above all keys here, are not in it
-        gateway_key INTEGER NOT NULL,
-        id_hash     INTEGER NOT NULL,
+    CREATE TABLE session_place (  -- finds a session by its id; the latest of each gateway, above all its keys here, are not in it
+        id_hash     INTEGER NOT NULL,  -- 64-bit FNV-1a of session_id
         session_key INTEGER NOT NULL,
-        PRIMARY KEY (gateway_key, id_hash, session_key)
+        PRIMARY KEY (id_hash, session_key)
     ) STRICT, WITHOUT ROWID;
 
     CREATE TABLE pruned (  -- what sessions that are no longer kept have left in the sums of their series

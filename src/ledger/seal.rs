@@ -53,12 +53,10 @@ pub(super) const SERIES: Table = Table {
         "error",
     ],
 };
-/// Without its key, which is the order of arrival.
 pub(super) const SESSION: Table = Table {
     name: "session",
     columns: &[
-        "gateway_key",
-        "id_hash",
+        "session_key",
         "session_id",
         "series_key",
         "pass",
@@ -69,12 +67,7 @@ pub(super) const SESSION: Table = Table {
         "nano_cu_hours",
         "vcore_seconds",
         "mb_seconds",
-        "base_nano_cu_hours",
-        "base_vcore_seconds",
-        "base_mb_seconds",
-        "over_nano_cu_hours",
-        "over_vcore_seconds",
-        "over_mb_seconds",
+        "corrections",
     ],
 };
 pub(super) const PRUNED: Table = Table {
@@ -180,8 +173,16 @@ pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
 
 /// CRC-32 of the values, each with its type, so that no two rows read alike.
 pub(super) fn of<'a>(values: impl Iterator<Item = rusqlite::Result<ValueRef<'a>>>) -> rusqlite::Result<i64> {
+    into(&mut Vec::with_capacity(256), values)
+}
+
+/// The same with a buffer of the caller's, who has many rows.
+pub(super) fn into<'a>(
+    bytes: &mut Vec<u8>,
+    values: impl Iterator<Item = rusqlite::Result<ValueRef<'a>>>,
+) -> rusqlite::Result<i64> {
     // Gathered first: the checksum of many bytes at once is several times as fast as one value at a time.
-    let mut bytes = Vec::with_capacity(256);
+    bytes.clear();
     for value in values {
         match value? {
             ValueRef::Null => bytes.push(b'n'),
@@ -200,14 +201,5 @@ pub(super) fn of<'a>(values: impl Iterator<Item = rusqlite::Result<ValueRef<'a>>
             }
         }
     }
-    Ok(crc32fast::hash(&bytes).into())
-}
-
-/// 64-bit FNV-1a, as the index of sessions stores it; stable for good, as it is on disk.
-pub(super) fn id_hash(session_id: &str) -> i64 {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for byte in session_id.bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    hash.cast_signed()
+    Ok(crc32fast::hash(bytes).into())
 }

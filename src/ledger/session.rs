@@ -1,16 +1,14 @@
 //! Livy sessions: from what a page shows to what the totals gain. Invariant: a figure of a session counts once, at the
 //! highest value ever observed; what was counted is never taken back.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::gateway::Pass;
-use super::histogram::Bucket;
-use super::places::Places;
+use super::places::{Places, id_hash};
 use super::row::{Statements, put_series};
 use super::store::Store;
-use super::{GatewayTotals, LedgerError, SeriesKey, SeriesTotals, seal};
+use super::unwritten::Changes;
+use super::{GatewayTotals, LedgerError, SeriesKey, SeriesTotals};
 use crate::clock::UnixMillis;
 use crate::model::{Baseline, Before, SessionObservation, SessionState, Usage};
 
@@ -34,7 +32,7 @@ const COUNTED_DURATION: i64 = 8;
 const ENDED_BEFORE: i64 = 16;
 
 /// A session as the ledger holds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Held {
     pub(super) series: SeriesKey,
     pub(super) pass: i64,
@@ -53,29 +51,33 @@ pub(super) fn apply(
     pass: Pass,
     sessions: Vec<SessionObservation>,
 ) -> Result<Applied, LedgerError> {
-    let mut applied = Applied { sessions, ..Applied::default() };
+    let before = Vec::with_capacity(sessions.len());
+    let mut applied = Applied { sessions, before, revised_down: 0 };
     let mut places = store.take_places()?;
-    let changed = store.edit_gateway("counting sessions", pass.is_of(), |connection, _, gateway| {
+    let changes = store.edit_gateway("counting sessions", pass.is_of(), |connection, _, gateway| {
         let mut page = Page {
             connection,
             statements: Statements::new(connection)?,
             places: &mut places,
             gateway,
             pass,
-            touched: BTreeSet::new(),
-            durations: BTreeMap::new(),
+            changes: Changes::default(),
         };
-        for index in 0..applied.sessions.len() {
-            if let Err(error) = page.take(index, &mut applied)? {
+        let hashes: Vec<i64> = applied.sessions.iter().map(|seen| id_hash(&seen.session_id)).collect();
+        let may_be_known = page.places.may_be_known(&hashes);
+        for (index, id_hash) in hashes.into_iter().enumerate() {
+            let known =
+                may_be_known[index].then(|| page.find(&applied.sessions[index], id_hash)).transpose()?;
+            if let Err(error) = page.take(&mut applied, index, id_hash, known.flatten())? {
                 return Ok(Err(error));
             }
         }
-        page.write_totals()?;
-        Ok(Ok(!page.durations.is_empty() || !page.touched.is_empty()))
+        Ok(Ok(page.changes))
     })?;
     store.put_places(places);
     store.totals.sessions += applied.before.iter().filter(|before| **before == Before::New).count() as u64;
-    if changed {
+    if !changes.is_empty() {
+        store.note_changes(pass.gateway_key, changes);
         store.mark_changed();
     }
     Ok(applied)
@@ -88,35 +90,40 @@ struct Page<'a> {
     places: &'a mut Places,
     gateway: &'a mut GatewayTotals,
     pass: Pass,
-    /// Queues whose totals changed.
-    touched: BTreeSet<String>,
-    /// Buckets of durations that changed, by their bound.
-    durations: BTreeMap<i64, Bucket>,
+    changes: Changes,
 }
 
 impl Page<'_> {
+    /// What is known of a session, with its key.
+    fn find(&mut self, seen: &SessionObservation, id_hash: i64) -> rusqlite::Result<Option<(i64, Held)>> {
+        self.statements.find(self.places, self.pass.gateway_key, &seen.session_id, id_hash)
+    }
+
     /// Counts one session. The inner error is a total out of range.
-    fn take(&mut self, index: usize, applied: &mut Applied) -> rusqlite::Result<Result<(), LedgerError>> {
+    fn take(
+        &mut self,
+        applied: &mut Applied,
+        index: usize,
+        id_hash: i64,
+        known: Option<(i64, Held)>,
+    ) -> rusqlite::Result<Result<(), LedgerError>> {
         let seen = &mut applied.sessions[index];
-        let known = self.statements.find(self.places, self.pass.gateway_key, &seen.session_id)?;
         let is_new = known.is_none();
         applied.before.push(match &known {
             None => Before::New,
             Some((_, known)) if known.pass == self.pass.number => Before::Seen(known.state),
             Some((_, known)) => Before::Known(known.state),
         });
-        if let Some((_, known)) = &known {
-            seen.queue = self.queue_of(known.series).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-        }
-        let queue = seen.queue.clone();
-        let series = self.series(&queue)?;
+        let (key, before) = match known {
+            Some((key, before)) => {
+                self.put_queue(before.series, seen)?;
+                (key, before)
+            }
+            None => (self.places.next_key(self.pass.gateway_key), Held::new(self.series(&seen.queue)?)),
+        };
         let returned = is_new && self.may_have_been_pruned(seen);
         let excluded = returned || self.is_excluded(seen);
-        let (key, before) = match known {
-            Some((key, before)) => (Some(key), before),
-            None => (None, Held::new(series.key)),
-        };
-        let mut after = before.clone();
+        let mut after = before;
         after.observe(seen, self.pass.number);
         if is_new && excluded {
             after.base = after.highest;
@@ -127,24 +134,24 @@ impl Page<'_> {
         applied.revised_down += u64::from(after.over.exceeds(before.over));
         let duration = after.count_events(is_new, excluded);
 
-        match gained(&series, &before, &after) {
-            Some(gained) if gained != series => {
-                self.gateway.series.insert(queue.clone(), gained);
-                self.touched.insert(queue);
+        let series = self.gateway.series.get_mut(&seen.queue).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        match gained(series, &before, &after) {
+            Some(gained) if gained != *series => {
+                *series = gained;
+                self.changes.series.insert(gained.key);
             }
             Some(_) => {}
-            None => return Ok(Err(LedgerError::Overflow { subject: format!("queue {queue:?}") })),
+            None => return Ok(Err(LedgerError::Overflow { subject: format!("queue {:?}", seen.queue) })),
         }
         if let Some(duration) = duration {
-            let bucket = self.gateway.durations.observe(duration);
-            self.durations.insert(bucket.bound_ms, bucket);
+            self.gateway.durations.observe(duration);
+            self.changes.durations = true;
         }
         if before != after {
-            self.statements.write(key, self.pass.gateway_key, &seen.session_id, &after)?;
+            self.statements.write(is_new, key, &seen.session_id, &after)?;
         }
         if is_new {
-            let new = self.connection.last_insert_rowid();
-            self.places.insert(self.pass.gateway_key, seal::id_hash(&seen.session_id), new);
+            self.places.insert(id_hash, key);
         }
         Ok(Ok(()))
     }
@@ -165,39 +172,31 @@ impl Page<'_> {
             .is_some_and(|through| seen.created.is_none_or(|created| created <= through))
     }
 
-    fn queue_of(&self, key: SeriesKey) -> Option<String> {
-        self.gateway.series.iter().find(|(_, series)| series.key == key).map(|(queue, _)| queue.clone())
+    /// Gives a session the queue that it counts for: nearly always the one that it shows.
+    fn put_queue(&self, key: SeriesKey, seen: &mut SessionObservation) -> rusqlite::Result<()> {
+        if self.gateway.series.get(&seen.queue).is_none_or(|series| series.key != key) {
+            let queue = self.gateway.series.iter().find(|(_, series)| series.key == key);
+            seen.queue.clone_from(queue.ok_or(rusqlite::Error::QueryReturnedNoRows)?.0);
+        }
+        Ok(())
     }
 
     /// The totals of a queue, which begin where it is new.
-    fn series(&mut self, queue: &str) -> rusqlite::Result<SeriesTotals> {
+    fn series(&mut self, queue: &str) -> rusqlite::Result<SeriesKey> {
         if let Some(series) = self.gateway.series.get(queue) {
-            return Ok(series.clone());
+            return Ok(series.key);
         }
         // A counter that Prometheus has not seen at zero loses its first increment.
         // After a restore it has seen the series: the whole gateway comes back at its values.
         let held =
             !self.gateway.resweep && (self.gateway.baseline_complete.is_some() || self.gateway.born_watched);
         let key = "SELECT coalesce(max(series_key), 0) + 1 FROM series";
-        let key = self.connection.prepare_cached(key)?.query_row([], |row| row.get(0))?;
-        let series = SeriesTotals::new(SeriesKey(key), held);
+        let key = SeriesKey(self.connection.prepare_cached(key)?.query_row([], |row| row.get(0))?);
+        let series = SeriesTotals::new(key, held);
         put_series(self.connection, self.pass.gateway_key, queue, &series)?;
-        self.gateway.series.insert(queue.to_owned(), series.clone());
-        self.touched.insert(queue.to_owned());
-        Ok(series)
-    }
-
-    /// Writes the totals that changed, once a page.
-    fn write_totals(&self) -> rusqlite::Result<()> {
-        let gateway_key = self.pass.gateway_key;
-        for Bucket { bound_ms, count, sum_ms } in self.durations.values() {
-            let row = params![gateway_key, bound_ms, count.cast_signed(), sum_ms];
-            seal::SESSION_DURATION.put(self.connection, row)?;
-        }
-        let touched = self.touched.iter().filter_map(|queue| self.gateway.series.get_key_value(queue));
-        touched
-            .into_iter()
-            .try_for_each(|(queue, series)| put_series(self.connection, gateway_key, queue, series))
+        self.gateway.series.insert(queue.to_owned(), series);
+        self.changes.series.insert(key);
+        Ok(key)
     }
 }
 
@@ -267,6 +266,6 @@ fn gained(series: &SeriesTotals, before: &Held, after: &Held) -> Option<SeriesTo
         created: events(series.created, COUNTED_CREATED)?,
         terminated: events(series.terminated, COUNTED_TERMINATED)?,
         error: events(series.error, COUNTED_ERROR)?,
-        ..series.clone()
+        ..*series
     })
 }

@@ -58,7 +58,7 @@ impl GatewayTotals {
 }
 
 /// What the sessions of one queue of a gateway add up to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeriesTotals {
     /// Its name for [`super::Ledger::release`].
     pub key: SeriesKey,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::places::Places;
+use super::unwritten::{Changes, Unwritten};
 use super::{GatewayTotals, LedgerError, LedgerSnapshot};
 use crate::model::{Baseline, GatewayId};
 
@@ -20,6 +21,7 @@ pub(super) struct Store {
     pub(super) totals: LedgerSnapshot,
     /// `None` after a rollback, which may have taken back some of them.
     places: Option<Places>,
+    unwritten: Unwritten,
     /// Transactions that changed something, as the file has it.
     pub(super) commits: i64,
     changed: bool,
@@ -34,7 +36,16 @@ impl Store {
         commits: i64,
     ) -> Self {
         connection.set_prepared_statement_cache_capacity(32);
-        Self { path: path.to_owned(), connection, baseline, totals, places: None, commits, changed: false }
+        Self {
+            path: path.to_owned(),
+            connection,
+            baseline,
+            totals,
+            places: None,
+            unwritten: Unwritten::default(),
+            commits,
+            changed: false,
+        }
     }
 
     /// The totals, to be published after a commit.
@@ -65,6 +76,21 @@ impl Store {
         places.spill(&self.connection).map_err(|source| self.error("listing sessions", source))?;
         self.places = Some(places);
         Ok(())
+    }
+
+    /// Notes totals of a gateway that are to be written before the open transaction commits.
+    pub(super) fn note_changes(&mut self, gateway_key: i64, changes: Changes) {
+        self.unwritten.note(gateway_key, changes);
+    }
+
+    /// Writes them.
+    pub(super) fn write_totals(&mut self) -> Result<(), LedgerError> {
+        let unwritten = std::mem::take(&mut self.unwritten);
+        // Where SQLite has rolled back by itself, this would be a transaction of its own.
+        if self.connection.is_autocommit() {
+            return Ok(());
+        }
+        unwritten.write(&self.connection, &self.totals).map_err(|source| self.error("writing totals", source))
     }
 
     /// Puts back the totals of before, and forgets what a rollback takes back.

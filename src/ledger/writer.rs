@@ -125,10 +125,10 @@ fn transact(store: &mut Store, group: Vec<Job>) -> (Vec<Answer>, Result<(), Ledg
         return (group.into_iter().map(|job| job(None)).collect(), Err(error));
     }
     let answers: Vec<Answer> = group.into_iter().map(|job| job(Some(store))).collect();
-    let spilt = store.spill_places();
+    let written = store.write_totals().and_then(|()| store.spill_places());
     let commits = store.commits + i64::from(store.connection.total_changes() != changes);
     let committed =
-        spilt.and_then(|()| count(store, commits)).and_then(|()| store.execute("committing", "COMMIT"));
+        written.and_then(|()| count(store, commits)).and_then(|()| store.execute("committing", "COMMIT"));
     if committed.is_ok() {
         store.commits = commits;
     } else {

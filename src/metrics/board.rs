@@ -8,15 +8,15 @@ use std::time::Duration;
 use crate::clock::{UnixMillis, millis};
 use crate::ledger::LedgerSnapshot;
 use crate::model::{
-    ClusterObservation, FailureReason, GatewayId, GatewayObservation, ScopeId, SessionObservation,
-    SessionState, Target, TargetKind, WorkspaceId, WorkspaceObservation,
+    ClusterObservation, FailureReason, GatewayId, GatewayObservation, ScopeId, SessionCounts,
+    SessionObservation, Target, TargetKind, WorkspaceId, WorkspaceObservation,
 };
 
 /// The sessions of a gateway as a complete sweep saw them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionsView {
     /// Listed sessions by queue and state.
-    pub counts: BTreeMap<(String, SessionState), u64>,
+    pub counts: SessionCounts,
     /// Active sessions that get series of their own, largest CU-hours first.
     pub active: Vec<Active>,
 }

@@ -111,7 +111,7 @@ async fn counters_are_absent_before_the_baseline_and_stay_when_gauges_go_stale()
 
     ledger.complete_pass(pass, None, 11_000).await.unwrap();
     let view = SessionsView {
-        counts: [(("first".into(), SessionState::Running), 1)].into(),
+        counts: [("first", SessionState::Running, 1)].into_iter().collect(),
         active: vec![session("s1", "first", 1_000_000_000)],
     };
     exposition.update(|board| {

@@ -55,11 +55,11 @@ async fn a_downward_revision_leaves_the_counter_and_shows_as_overcounted() {
     let pass = ledger.begin_pass(old("g"), 3_000).await.unwrap();
     let lower = ledger.apply_sessions(pass, vec![session("s", 10, usage(60, 10, 6))]).await.unwrap();
     assert_eq!(lower.revised_down, 1);
-    let series = totals(&ledger, "g").series["root_queue"].clone();
+    let series = totals(&ledger, "g").series["root_queue"];
     assert_eq!((series.usage(), series.over), (usage(100, 10, 6), usage(40, 0, 0)));
     // Growth up to the old height is not new usage; beyond it, it is.
     sweep(&ledger, old("g"), 4_000, vec![session("s", 10, usage(110, 10, 6))]).await;
-    let series = totals(&ledger, "g").series["root_queue"].clone();
+    let series = totals(&ledger, "g").series["root_queue"];
     assert_eq!((series.usage(), series.over), (usage(110, 10, 6), Usage::ZERO));
 }
 
@@ -71,7 +71,7 @@ async fn a_missing_figure_is_no_revision() {
     let mut silent = session("s", 10, Usage::ZERO);
     silent.usage = ReportedUsage { vcore_seconds: Some(12), ..ReportedUsage::default() };
     sweep(&ledger, old("g"), 3_000, vec![silent]).await;
-    let series = totals(&ledger, "g").series["root_queue"].clone();
+    let series = totals(&ledger, "g").series["root_queue"];
     assert_eq!((series.usage(), series.over), (usage(100, 12, 5), Usage::ZERO));
 }
 
@@ -125,7 +125,7 @@ async fn an_excluded_baseline_counts_only_what_comes_after() {
     let late = session("late", 2_600, usage(8, 8, 8));
     sweep(&ledger, old("g"), 3_000, vec![over, grown, missed, late]).await;
     assert_eq!(counted(&ledger, "g"), usage(78, 11, 11));
-    let series = totals(&ledger, "g").series["root_queue"].clone();
+    let series = totals(&ledger, "g").series["root_queue"];
     assert_eq!((series.created, series.terminated, series.error), (2, 0, 1));
 }
 

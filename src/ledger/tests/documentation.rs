@@ -12,7 +12,7 @@ fn document() -> String {
 fn every_table_and_column_is_documented_and_no_other() {
     let fresh = crate::ledger::schema::in_memory().unwrap();
     let sql =
-        "SELECT s.name, c.name FROM sqlite_schema s, pragma_table_info(s.name) c WHERE s.type = 'table'";
+        "SELECT s.name, c.name FROM sqlite_schema s, pragma_table_xinfo(s.name) c WHERE s.type = 'table'";
     let mut select = fresh.prepare(sql).unwrap();
     let mut expected: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap() {

@@ -2,11 +2,7 @@
 
 use super::*;
 use crate::ledger::Remembered;
-use crate::model::HistoryOrder;
-
-fn counts(of: &[(&str, SessionState, u64)]) -> crate::ledger::ListedCounts {
-    of.iter().map(|(queue, state, count)| (((*queue).to_owned(), *state), *count)).collect()
-}
+use crate::model::{HistoryOrder, SessionCounts};
 
 #[tokio::test]
 async fn a_restart_knows_what_is_listed_and_where_unsettled_sessions_are() {
@@ -34,9 +30,9 @@ async fn a_restart_knows_what_is_listed_and_where_unsettled_sessions_are() {
         let late = ended(session("s40", 40, usage(1, 1, 1)), Terminated, 2_900);
         ledger.apply_sessions(poll, vec![session("s60", 60, Usage::ZERO), late]).await.unwrap();
 
-        let listed = counts(&[("root_queue", Running, 3), ("root_queue", Terminated, 3)]);
+        let listed = SessionCounts::from_iter([("root_queue", Running, 3), ("root_queue", Terminated, 3)]);
         assert_eq!(ledger.count_listed(poll, i64::MIN).await.unwrap(), listed);
-        let younger = counts(&[("root_queue", Running, 2), ("root_queue", Terminated, 2)]);
+        let younger = SessionCounts::from_iter([("root_queue", Running, 2), ("root_queue", Terminated, 2)]);
         assert_eq!(ledger.count_listed(poll, 30).await.unwrap(), younger);
 
         drop(ledger);

@@ -67,12 +67,12 @@ async fn an_id_that_comes_back_counts_only_what_it_grows_by_unless_it_is_younger
         let path = directory.path().join("l.db");
         let (ledger, pass) = begun(&path, baseline).await;
         assert_eq!(ledger.prune(pass, 2 * DAY).await.unwrap(), 2);
-        let before = totals(&ledger, "g").series["root_queue"].clone();
+        let before = totals(&ledger, "g").series["root_queue"];
         let mut back = ended(session("failed", 20, usage(50, 5, 2)), SessionState::Error, DAY);
         let mut timeless = back.clone();
         (timeless.session_id, timeless.created) = ("timeless".into(), None);
         sweep(&ledger, old("g"), 4 * DAY, vec![back.clone(), timeless]).await;
-        let after = totals(&ledger, "g").series["root_queue"].clone();
+        let after = totals(&ledger, "g").series["root_queue"];
         assert_eq!(after.usage(), before.usage());
         assert_eq!(
             (after.created, after.terminated, after.error),

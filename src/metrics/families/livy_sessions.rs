@@ -1,7 +1,5 @@
 //! Livy sessions as listed now, from ListLivyComputeSessions.
 
-use std::collections::BTreeSet;
-
 use crate::metrics::Family;
 use crate::metrics::board::{Active, View};
 use crate::metrics::page::{Page, float, seconds};
@@ -48,10 +46,9 @@ pub(super) const FAMILIES: &[&Family] = &[&COUNT, &INFO, &CU, &VCORE, &MEMORY, &
 pub(super) fn render(view: View<'_>, page: &mut Page) {
     page.family(&COUNT);
     for (id, sessions) in view.sessions() {
-        let queues: BTreeSet<&str> = sessions.counts.keys().map(|(queue, _)| queue.as_str()).collect();
-        for queue in queues {
+        for queue in sessions.counts.queues() {
             for state in SessionState::ALL {
-                let count = sessions.counts.get(&(queue.to_owned(), *state)).copied().unwrap_or(0);
+                let count = sessions.counts.get(queue, *state);
                 let labels = [id.workspace.workspace_id.as_str(), &id.livy_compute_id, queue, state.as_str()];
                 page.sample(&COUNT, &labels, float(count));
             }
