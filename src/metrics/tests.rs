@@ -153,6 +153,7 @@ async fn what_a_complete_list_no_longer_has_leaves_the_page_and_comes_back_with_
     exposition.update(|board| board.set_workspaces(&scope(), 10_000, vec![]));
     assert_eq!(shown(10_000), None);
     let row = WorkspaceObservation {
+        tags: Vec::new(),
         workspace_id: "w-1".into(),
         name: String::new(),
         status: String::new(),
