@@ -82,6 +82,7 @@ impl Exporter {
         let context = Context {
             collectors: config.collectors,
             pages_max: config.api.pages_max,
+            stale_after: config.exposition.stale_after,
             retention: config.ledger.retention,
             ledger: ledger.clone(),
             exposition,

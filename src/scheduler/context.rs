@@ -35,6 +35,8 @@ pub struct Context {
     pub collectors: Collectors,
     /// The most pages of one sweep.
     pub pages_max: u32,
+    /// How old what is shown may be.
+    pub stale_after: Duration,
     /// How long an ended session is kept after the service lists it no more.
     pub retention: Duration,
     /// Where sessions and changes are counted.

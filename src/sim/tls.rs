@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use http::header::HOST;
+use http::{HeaderValue, Request};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -60,12 +63,26 @@ impl TlsIdentity {
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 
+    /// The same without HTTP/2.
+    #[must_use]
+    pub fn http1_only(self) -> Self {
+        let mut config = rustls::ServerConfig::clone(self.0.config());
+        config.alpn_protocols.retain(|protocol| protocol != b"h2");
+        Self(TlsAcceptor::from(Arc::new(config)))
+    }
+
     /// Serves a connection to its end. A reset on purpose is its end, or in HTTP/2 that of the request.
     pub(super) async fn serve(self, service: Arc<Service>, stream: TcpStream, draining: CancellationToken) {
         // The client is the one to judge a handshake that failed.
         let Ok(stream) = self.0.accept(stream).await else { return };
-        let handler = service_fn(move |request| {
+        let handler = service_fn(move |mut request: Request<Incoming>| {
             let service = Arc::clone(&service);
+            // HTTP/2 has the host in the target of the request; it is the one that was signed.
+            let authority =
+                request.uri().authority().map(|authority| HeaderValue::from_str(authority.as_str()));
+            if let Some(Ok(authority)) = authority {
+                request.headers_mut().insert(HOST, authority);
+            }
             async move { service.handle(request).await }
         });
         let mut builder = auto::Builder::new(TokioExecutor::new());
