@@ -59,12 +59,18 @@ pub enum Credentials {
 }
 
 /// An AccessKey pair.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AccessKey {
     /// The AccessKey id. Not a secret, but not for labels or logs either.
     pub id: String,
     /// The AccessKey secret.
     pub secret: SecretString,
+}
+
+impl std::fmt::Debug for AccessKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AccessKey")
+    }
 }
 
 /// Which of the service's endpoints to use.
