@@ -195,6 +195,42 @@ fn what_is_named_by_id_belongs_to_the_account_that_names_it() {
 }
 
 #[test]
+fn what_is_named_by_id_is_left_alone_by_others_while_its_account_cannot_be_reached() {
+    let (lab, mut accounts) = two_accounts();
+    let [first, second] = &lab.world().workspace_ids()[..] else { panic!() };
+    let nowhere = format!("http://127.0.0.1:{}", crate::harness::free_port());
+    accounts[1] = lab.account("two", &AccessKey::new("LTAIsecond", "made-up-secret"), &nowhere);
+    let daemon = lab.settings_for(&accounts).set("accounts.1.workspaces.ids", second).start();
+    let failure = metric("exporter_sweep_failure_info").label("target", "workspaces");
+    daemon.until_is(&failure.label("account", "one").label("reason", "conflict"), 1.0);
+    let page = daemon.until("the other workspace", |page| match counters_of(first).count_in(page) {
+        0 => Err("no counters".to_owned()),
+        _ => Ok(()),
+    });
+    assert_eq!(counters_of(second).count_in(&page), 0);
+}
+
+#[test]
+fn a_workspace_passes_from_one_account_to_the_other_and_back() {
+    let (lab, accounts) = two_accounts();
+    let [moves, stays] = &lab.world().workspace_ids()[..] else { panic!() };
+    lab.world().tag_workspace(stays, "owner", "two");
+    let settings = lab.settings_for(&accounts).set("accounts.0.workspaces.tags", "owner=one");
+    lab.world().tag_workspace(moves, "owner", "one");
+    let daemon = settings.set("accounts.1.workspaces.tags", "owner=two").start();
+    let info =
+        |account: &str| metric("workspace_info").label("workspace_id", moves).label("account", account);
+    for owner in ["one", "two", "one"] {
+        lab.world().tag_workspace(moves, "owner", owner);
+        daemon.until_is(&info(owner), 1.0);
+        until_watched(&lab, &daemon, &[moves, stays]);
+        lab.advance(HOUR);
+        lab.settle(&daemon);
+    }
+    assert_eq!(metric("exporter_sweep_failure_info").count_in(&daemon.scrape()), 0);
+}
+
+#[test]
 fn each_account_has_its_own_limits() {
     let (lab, _) = two_accounts();
     let other = Lab::new(WorldConfig { seed: 2, ..world() });
