@@ -129,6 +129,12 @@ pub struct SimFlags {
     /// Requests that are answered in a second, the others throttled; 0: all are answered.
     #[arg(long = "sim.requests-per-second", value_name = "REQUESTS", default_value = "0", value_parser = rate)]
     pub requests_per_second: f64,
+    /// PEM file with the certificate to speak TLS with, and those that it hangs on [default: plain HTTP].
+    #[arg(long = "sim.tls-cert", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with its key.
+    #[arg(long = "sim.tls-key", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
     /// How long each answer takes, such as 30ms.
     #[arg(long = "sim.latency", value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
     pub latency: Duration,
@@ -322,6 +328,7 @@ mod tests {
             "--config.file e.yaml sim",
             "sim --sim.history 1000001",
             "sim --sim.latency 30",
+            "sim --sim.tls-cert c.pem",
             "ledger",
             "ledger backup",
             "ledger inspect --format yaml",

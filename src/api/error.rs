@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::advice::advice;
 use super::credentials::CredentialsError;
 use super::text::{chain, printable};
 use crate::clock::UnixMillis;
@@ -45,7 +46,7 @@ pub(super) enum Cause {
     Unsendable(&'static str),
     #[error("no answer in time: {}", chain(.0))]
     Timeout(#[source] reqwest::Error),
-    #[error("no connection: {}", chain(.0))]
+    #[error("no connection: {}{}", chain(.0), advice(.0))]
     Unreachable(#[source] reqwest::Error),
     #[error("the connection was cut within the answer: {}", chain(.0))]
     Cut(#[source] reqwest::Error),

@@ -3,8 +3,9 @@
 //!
 //! In reading order: `client` has the operations, `attempt` sends them, `sign` and `credentials` authorise them,
 //! `transport` builds the HTTP client beneath, `answer` and `wire` read what comes back, `error` names what went wrong,
-//! `text` makes foreign words fit to print, `paging` guards the lists.
+//! `advice` says what to do about a lost connection, `text` makes foreign words fit to print, `paging` guards the lists.
 
+mod advice;
 mod answer;
 mod attempt;
 mod client;

@@ -1,7 +1,7 @@
 //! The simulator alone, and with an exporter that watches it.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::net::TcpListener;
 
@@ -9,7 +9,7 @@ use super::{AppError, Exporter, ended_by_signal};
 use crate::cli::{DemoFlags, SimFlags};
 use crate::config::{self, Config, LoadRequest};
 use crate::server;
-use crate::sim::{AccessKey, Options, Simulator, World, WorldConfig};
+use crate::sim::{AccessKey, Options, Simulator, TlsIdentity, World, WorldConfig};
 
 /// Runs the simulator and an exporter that watches it, until the process is told to end.
 ///
@@ -50,7 +50,8 @@ pub async fn simulate(flags: SimFlags) -> Result<(), AppError> {
         ..WorldConfig::default()
     });
     let requests_per_second = Some(flags.requests_per_second).filter(|rate| *rate > 0.0);
-    let simulator = start(listener, world, Options { requests_per_second, ..Options::default() })?;
+    let tls = flags.tls_cert.zip(flags.tls_key).map(|(cert, key)| identity(&cert, &key)).transpose()?;
+    let simulator = start(listener, world, Options { requests_per_second, tls, ..Options::default() })?;
     simulator.set_latency(flags.latency);
     let keys = key();
     say(&format!(
@@ -64,6 +65,15 @@ pub async fn simulate(flags: SimFlags) -> Result<(), AppError> {
     ended.await;
     simulator.stop().await;
     Ok(())
+}
+
+fn identity(cert: &Path, key: &Path) -> Result<TlsIdentity, AppError> {
+    let read = |path: &Path| {
+        std::fs::read_to_string(path)
+            .map_err(|source| AppError::SimulatorFile { path: path.to_owned(), why: source.to_string() })
+    };
+    TlsIdentity::from_pem(&read(cert)?, &read(key)?)
+        .map_err(|error| AppError::SimulatorFile { path: cert.to_owned(), why: error.to_string() })
 }
 
 fn start(listener: TcpListener, world: World, options: Options) -> Result<Simulator, AppError> {

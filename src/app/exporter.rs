@@ -82,7 +82,7 @@ impl Exporter {
         let context = Context {
             collectors: config.collectors,
             pages_max: config.api.pages_max,
-            max_in_flight: config.api.max_in_flight,
+            stale_after: config.exposition.stale_after,
             retention: config.ledger.retention,
             ledger: ledger.clone(),
             exposition,
@@ -140,19 +140,21 @@ fn scopes(
         let variables = Arc::clone(&environment);
         let look_up = move |name: &str| variables.get(name).cloned();
         let credentials = provider_for(&account.credentials, look_up);
+        let limits = account.api.over(&config.api);
         for region in &account.regions {
             let id = ScopeId { account: account.name.clone(), region: region.clone() };
             let client = Client::new(ClientOptions {
                 region,
                 network: account.network,
                 endpoint: account.endpoint.as_ref(),
-                limits: &config.api,
+                limits: &limits,
                 credentials: Arc::clone(&credentials),
                 clock: clock.clone(),
                 observer: Arc::new(Bridge(Arc::clone(own))),
             });
             let client = client.map_err(|source| AppError::Client { scope: id.clone(), source })?;
-            scopes.push(Scope { id, client, workspaces: account.workspaces.clone() });
+            let (workspaces, max_in_flight) = (account.workspaces.clone(), limits.max_in_flight);
+            scopes.push(Scope { id, client, workspaces, max_in_flight });
         }
     }
     Ok(scopes)

@@ -42,6 +42,14 @@ pub enum AppError {
         /// Why.
         source: ApiError,
     },
+    /// The certificate or the key of the simulator.
+    #[error("{}: {why}", path.display())]
+    SimulatorFile {
+        /// Which file.
+        path: std::path::PathBuf,
+        /// Why it does not serve.
+        why: String,
+    },
     /// The exporter's own metrics contradict each other: a defect.
     #[error("the exporter's own metrics: {0}")]
     Metrics(#[from] prometheus::Error),

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use globset::{Glob, GlobSet, GlobSetBuilder};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::error::Place;
 use super::reader::Reader;
-use super::types::{AccessKey, Account, Credentials, Endpoint, Network, WorkspaceFilter};
-use super::{sources, units};
+use super::types::{AccessKey, Account, Credentials, Endpoint, Network};
+use super::{sections, sources, units, workspaces};
 
 /// Where the official tools look for the region.
 const REGION_VARIABLE: &str = "ALIBABA_CLOUD_REGION_ID";
@@ -28,6 +27,7 @@ pub(super) fn read(reader: &mut Reader, environment: &BTreeMap<String, String>) 
         None => vec![account(reader, 0, region.as_ref())],
     };
     check_distinct(reader, &accounts);
+    workspaces::check_distinct(reader, &accounts);
     accounts.into_iter().collect()
 }
 
@@ -62,19 +62,19 @@ fn account(reader: &mut Reader, i: usize, region: Option<&Option<String>>) -> Op
     if let (Some(false), Some(Some(endpoint))) = (allow_http, &endpoint) {
         check_scheme(reader, &at("endpoint"), endpoint);
     }
-    let include = globs(reader, &at("workspaces.include"));
-    let exclude = globs(reader, &at("workspaces.exclude"));
-    if include.as_ref().is_some_and(GlobSet::is_empty) {
-        reader.fail(&at("workspaces.include"), "nothing would be watched; expected globs such as [\"*\"]");
+    let workspaces = workspaces::read(reader, &at("workspaces"));
+    if let (Some(regions), Some(workspaces)) = (&regions, &workspaces) {
+        workspaces::check_region(reader, &at("workspaces.ids"), regions, workspaces);
     }
-    let workspaces = WorkspaceFilter { include: include?, exclude: exclude? };
+    let api = sections::account_api(reader, &at("api"));
     Some(Account {
         name: name?,
         credentials: credentials?,
         regions: regions?,
         network: network?,
         endpoint: endpoint?,
-        workspaces,
+        workspaces: workspaces?,
+        api: api?,
     })
 }
 
@@ -112,25 +112,6 @@ fn regions(reader: &mut Reader, path: &str, region: Option<&Option<String>>) -> 
                 path,
                 format!("no region; name one, such as regions: [cn-hangzhou], or set {REGION_VARIABLE}"),
             );
-            None
-        }
-    }
-}
-
-fn globs(reader: &mut Reader, path: &str) -> Option<GlobSet> {
-    let parse = |text: &str| {
-        let expected = |_| "expected a glob such as *, prod-* or w-1234567890abcdef".to_owned();
-        Glob::new(text).map_err(expected)
-    };
-    let globs = reader.list(path, parse)?;
-    let set = globs.iter().fold(GlobSetBuilder::new(), |mut set, glob| {
-        set.add(glob.clone());
-        set
-    });
-    match set.build() {
-        Ok(set) => Some(set),
-        Err(_) => {
-            reader.fail(path, "these globs together are too large");
             None
         }
     }
@@ -249,7 +230,9 @@ fn check_distinct(reader: &mut Reader, accounts: &[Option<Account>]) {
             reader.fail(&format!("accounts[{j}].name"), message);
         }
         let clash = before.find_map(|(i, other)| {
-            let is_same = key_id(account) == key_id(other) && account.endpoint == other.endpoint;
+            let both_discover = account.workspaces.discover && other.workspaces.discover;
+            let is_same =
+                both_discover && key_id(account) == key_id(other) && account.endpoint == other.endpoint;
             let region = account.regions.iter().find(|region| other.regions.contains(region));
             is_same.then_some((i, region?))
         });

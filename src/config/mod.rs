@@ -12,6 +12,7 @@ mod sources;
 mod summary;
 mod types;
 mod units;
+mod workspaces;
 mod yaml;
 
 use std::collections::BTreeMap;

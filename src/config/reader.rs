@@ -68,6 +68,31 @@ impl Reader {
         read.into_iter().map(Option::flatten).collect()
     }
 
+    /// Reads each text of a map, in the order of the names; nothing where it is not given.
+    pub(super) fn map<T>(
+        &mut self,
+        path: &str,
+        parse: impl Fn(&str, &str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        let Some(ValueKind::Table(map)) = self.find(path).map(|value| &value.kind) else {
+            return Some(Vec::new());
+        };
+        let texts = map.iter().filter_map(|(name, value)| match &value.kind {
+            ValueKind::String(text) => Some((name.clone(), text.clone(), Place::from_origin(value.origin()))),
+            _ => None,
+        });
+        let mut texts: Vec<_> = texts.collect();
+        texts.sort();
+        let read = texts.into_iter().map(|(name, text, place)| {
+            parse(&name, &text).map_err(|expected| {
+                let path = format!("{path}.{name}");
+                let message = format!("{expected}{}", schema::shown(&path, &text));
+                self.problems.push(Problem::new(place, path, message));
+            })
+        });
+        read.collect::<Vec<_>>().into_iter().map(Result::ok).collect()
+    }
+
     /// The number of items in a list of sections; `None` where it is not given.
     pub(super) fn count(&self, path: &str) -> Option<usize> {
         match &self.find(path)?.kind {

@@ -1,23 +1,27 @@
 //! The known keys, their shapes and defaults: the one list that file, environment, flags and documentation are held against.
 //! Invariant: what a message may show of a key or a value is decided here.
 
-/// A key whose value is a text or a list of texts.
+/// A key whose value is a text, a list of texts or a map of texts.
 #[derive(Debug)]
 pub(super) struct Key {
     /// Dotted path; `[]` stands for any index.
     pub(super) path: &'static str,
-    /// Whether the value is a list of texts.
-    pub(super) is_list: bool,
+    /// What its value looks like: [`Shape::Text`], [`Shape::List`] or [`Shape::Map`].
+    pub(super) shape: Shape,
     /// As it would be written in an environment variable; `None` where absence has a meaning of its own.
     pub(super) default: Option<&'static str>,
 }
 
 const fn text(path: &'static str, default: Option<&'static str>) -> Key {
-    Key { path, is_list: false, default }
+    Key { path, shape: Shape::Text, default }
 }
 
 const fn list(path: &'static str, default: Option<&'static str>) -> Key {
-    Key { path, is_list: true, default }
+    Key { path, shape: Shape::List, default }
+}
+
+const fn map(path: &'static str) -> Key {
+    Key { path, shape: Shape::Map, default: Some("") }
 }
 
 /// Every key, in the order of `config/exporter.yaml`.
@@ -33,8 +37,15 @@ pub(super) const KEYS: &[Key] = &[
     text("accounts[].network", Some("public")),
     text("accounts[].endpoint", None),
     text("accounts[].allow_http", Some("false")),
+    text("accounts[].workspaces.discover", Some("true")),
     list("accounts[].workspaces.include", Some("*")),
     list("accounts[].workspaces.exclude", Some("")),
+    map("accounts[].workspaces.tags"),
+    list("accounts[].workspaces.ids", Some("")),
+    text("accounts[].api.requests_per_second", None),
+    text("accounts[].api.max_in_flight", None),
+    text("accounts[].api.ca_file", None),
+    text("accounts[].api.proxy", None),
     text("collectors.workspaces.interval", Some("5m")),
     text("collectors.workspaces.deadline", Some("2m")),
     text("collectors.workspaces.page_size", Some("100")),
@@ -85,6 +96,8 @@ pub(super) enum Shape {
     Text,
     /// A list of texts.
     List,
+    /// Texts by names that are the user's own.
+    Map,
 }
 
 /// The shape at `path`, or `None` where no key is known.
@@ -92,11 +105,16 @@ pub(super) fn shape(path: &str) -> Option<Shape> {
     let path = pattern(path);
     let below = |suffix: &str| KEYS.iter().any(|key| key.path.starts_with(&format!("{path}{suffix}")));
     match key(&path) {
-        Some(key) if key.is_list => Some(Shape::List),
-        Some(_) => Some(Shape::Text),
+        Some(key) => Some(key.shape),
         None if path.is_empty() || below(".") => Some(Shape::Section),
         None if below("[].") => Some(Shape::Sections),
-        None => path.strip_suffix("[]").and_then(key).filter(|key| key.is_list).map(|_| Shape::Text),
+        None => {
+            let is = |path: &str, shape| key(path).is_some_and(|key| key.shape == shape);
+            let in_list = path.strip_suffix("[]").is_some_and(|list| is(list, Shape::List));
+            // Such a name may hold dots itself.
+            let in_map = path.match_indices('.').any(|(end, _)| is(&path[..end], Shape::Map));
+            (in_list || in_map).then_some(Shape::Text)
+        }
     }
 }
 
@@ -138,7 +156,9 @@ pub(super) fn advice(path: &str, name: &str) -> String {
     let elsewhere = KEYS
         .iter()
         .flat_map(|key| ancestors(key.path))
-        .find(|known| known.rsplit('.').next().is_some_and(|last| last.trim_end_matches("[]") == name));
+        .filter(|known| known.rsplit('.').next().is_some_and(|last| last.trim_end_matches("[]") == name))
+        // The setting of all, not what one account has instead.
+        .min_by_key(|known| known.len());
     match elsewhere {
         Some(known) => {
             let account = path.split_once('.').map_or(path, |(account, _)| account);
@@ -173,7 +193,7 @@ fn ancestors(path: &'static str) -> impl Iterator<Item = &'static str> {
 /// Whether what stands at `path` may hold a secret: everything below `credentials`, and the proxy with its password.
 fn is_secret(path: &str) -> bool {
     let path = pattern(path);
-    path.starts_with("accounts[].credentials.") || path == "api.proxy"
+    path.starts_with("accounts[].credentials.") || path == "api.proxy" || path.ends_with("].api.proxy")
 }
 
 /// `; got "…"` where the value may be shown, cut to 80 characters.
@@ -221,6 +241,9 @@ mod tests {
             ("accounts[7].credentials", Some(Shape::Section)),
             ("accounts[7].regions", Some(Shape::List)),
             ("accounts[7].regions[0]", Some(Shape::Text)),
+            ("accounts[7].workspaces.tags", Some(Shape::Map)),
+            ("accounts[7].workspaces.tags.team", Some(Shape::Text)),
+            ("accounts[7].workspaces.tags.a.b", Some(Shape::Text)),
             ("web.listen_address", Some(Shape::Text)),
             ("web.listen_address[0]", None),
             ("web.listen_address.port", None),

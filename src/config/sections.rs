@@ -7,7 +7,8 @@ use secrecy::SecretString;
 
 use super::reader::Reader;
 use super::types::{
-    Api, Baseline, Collector, Collectors, Exposition, Ledger, LivySessions, Log, LogFormat, LogLevel, Web,
+    AccountApi, Api, Baseline, Collector, Collectors, Exposition, Ledger, LivySessions, Log, LogFormat,
+    LogLevel, Web,
 };
 use super::units::{self, Span};
 use super::{schema, sources};
@@ -100,9 +101,8 @@ fn collector(reader: &mut Reader, path: &str) -> Option<Collector> {
 }
 
 pub(super) fn api(reader: &mut Reader) -> Option<Api> {
-    let requests_per_second =
-        reader.read("api.requests_per_second", |text| units::number(text, &(0.1..=1000.0), "a number"));
-    let max_in_flight = reader.read("api.max_in_flight", |text| units::whole(text, &(1..=64)));
+    let requests_per_second = reader.read("api.requests_per_second", requests_per_second);
+    let max_in_flight = reader.read("api.max_in_flight", max_in_flight);
     let connect_timeout = reader.read("api.connect_timeout", |text| units::duration(text, &REQUEST));
     let timeout = reader.read("api.timeout", |text| units::duration(text, &REQUEST));
     if let (Some(connect), Some(whole)) = (connect_timeout, timeout)
@@ -117,8 +117,7 @@ pub(super) fn api(reader: &mut Reader) -> Option<Api> {
     let body_bytes_max = reader.read("api.body_bytes_max", units::body_bytes);
     let pages_max = reader.read("api.pages_max", |text| units::whole(text, &(1..=1_000_000)));
     let ca_file = reader.optional("api.ca_file", |text| ca_file(text).map(Some));
-    let proxy =
-        reader.optional("api.proxy", |text| units::proxy(text).map(|text| Some(SecretString::from(text))));
+    let proxy = reader.optional("api.proxy", |text| proxy(text).map(Some));
     Some(Api {
         requests_per_second: requests_per_second?,
         max_in_flight: max_in_flight?,
@@ -130,6 +129,34 @@ pub(super) fn api(reader: &mut Reader) -> Option<Api> {
         ca_file: ca_file?,
         proxy: proxy?,
     })
+}
+
+/// What one account has in the place of keys of `api`.
+pub(super) fn account_api(reader: &mut Reader, path: &str) -> Option<AccountApi> {
+    let at = |key: &str| format!("{path}.{key}");
+    let requests_per_second =
+        reader.optional(&at("requests_per_second"), |text| requests_per_second(text).map(Some));
+    let max_in_flight = reader.optional(&at("max_in_flight"), |text| max_in_flight(text).map(Some));
+    let ca_file = reader.optional(&at("ca_file"), |text| ca_file(text).map(Some));
+    let proxy = reader.optional(&at("proxy"), |text| proxy(text).map(Some));
+    Some(AccountApi {
+        requests_per_second: requests_per_second?,
+        max_in_flight: max_in_flight?,
+        ca_file: ca_file?,
+        proxy: proxy?,
+    })
+}
+
+fn requests_per_second(text: &str) -> Result<f64, String> {
+    units::number(text, &(0.1..=1000.0), "a number")
+}
+
+fn max_in_flight(text: &str) -> Result<usize, String> {
+    units::whole(text, &(1..=64))
+}
+
+fn proxy(text: &str) -> Result<SecretString, String> {
+    units::proxy(text).map(SecretString::from)
 }
 
 /// Read at once, so that `check-config` finds what the client would stumble over.

@@ -77,7 +77,9 @@ fn prune(value: &Value, path: &str, problems: &mut Vec<Problem>) -> Option<Value
         // A section whose keys are all commented out is null, too.
         (_, ValueKind::Nil) => return None,
         (Some(Shape::Text), ValueKind::String(_)) => return Some(value.clone()),
-        (Some(Shape::Section), ValueKind::Table(map)) => ValueKind::Table(prune_section(map, path, problems)),
+        (Some(Shape::Section | Shape::Map), ValueKind::Table(map)) => {
+            ValueKind::Table(prune_section(map, path, problems))
+        }
         // What is wrong or null in a list stays as a null, so that the items after it keep their index.
         (Some(Shape::Sections | Shape::List), ValueKind::Array(items)) => ValueKind::Array(
             items
@@ -119,6 +121,9 @@ fn expectation(path: &str, shape: Option<Shape>) -> String {
         Some(Shape::Section) => format!("expected a section with keys, such as `{}: …`", first_name(path)),
         Some(Shape::Sections) => "expected a list, each item of which starts with `- name: …`".to_owned(),
         Some(Shape::List) => format!("expected a list, such as `{name}: [a, b]`"),
+        Some(Shape::Map) => {
+            format!("expected names with values, such as `{name}: {{team: data, env: prod-*}}`")
+        }
         _ => "expected one value, not a list or a section".to_owned(),
     }
 }
@@ -156,6 +161,11 @@ fn path_of(name: &str) -> Result<String, String> {
             let numbered = "the items of a list are numbered from 0 to 99, such as ACCOUNTS__0";
             return index.map(|index| format!("{path}[{index}]")).ok_or_else(|| numbered.to_owned());
         }
+        if schema::shape(&path) == Some(Shape::Map) {
+            return Err(
+                "all of its names and values stand in one variable, such as team=data,env=prod-*".to_owned()
+            );
+        }
         let part = part.to_ascii_lowercase();
         let child = schema::join(&path, &part);
         if part.is_empty() || schema::shape(&child).is_none() {
@@ -186,7 +196,7 @@ pub(super) fn flags(overrides: &[(String, String)], problems: &mut Vec<Problem>)
         .collect()
 }
 
-/// One value at `path`, from a text; lists are separated by commas.
+/// One value at `path`, from a text; the items of a list are separated by commas, those of a map look like `name=value`.
 fn assign(path: &str, text: &str, place: Place, problems: &mut Vec<Problem>) -> Option<Layer> {
     let origin = place.to_string();
     let value = |text: &str| Value::new(Some(&origin), text);
@@ -195,6 +205,17 @@ fn assign(path: &str, text: &str, place: Place, problems: &mut Vec<Problem>) -> 
         Some(Shape::List) => {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             Value::new(Some(&origin), items.map(value).collect::<Vec<_>>())
+        }
+        Some(Shape::Map) => {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            let pairs = items.map(|item| item.split_once('=').map(|(name, text)| (name.trim(), text.trim())));
+            let Some(pairs) = pairs.collect::<Option<Vec<_>>>() else {
+                let message = "expected names with values, such as team=data,env=prod-*";
+                problems.push(Problem::new(place, path, message));
+                return None;
+            };
+            let map = pairs.into_iter().map(|(name, text)| (name.to_owned(), value(text)));
+            Value::new(Some(&origin), map.collect::<Map<_, _>>())
         }
         Some(Shape::Section | Shape::Sections) => {
             problems.push(Problem::new(place, path, "this is a section; set its keys one by one"));

@@ -43,7 +43,8 @@ fn with_a_region_alone_everything_has_its_default() {
     );
     assert!(matches!(account.credentials, Credentials::Default));
     assert_eq!((account.network, &account.endpoint), (Network::Public, &None));
-    assert!(account.workspaces.matches("w-1", "any name at all/with a slash"));
+    assert!(account.workspaces.matches("w-1", "any name at all/with a slash", &[]));
+    assert!(account.workspaces.discover);
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
     let collector = |interval, deadline| Collector { interval, deadline, page_size: 100 };
     assert_eq!(config.collectors.workspaces, collector(minutes(5), minutes(2)));
@@ -121,11 +122,53 @@ fn the_environment_reaches_into_the_lists_of_the_file() {
     let [first, second] = config.accounts.as_slice() else { panic!() };
     assert_eq!((first.name.as_str(), first.regions.as_slice()), ("b", &["cn-beijing".to_owned()][..]));
     let workspaces = &first.workspaces;
-    assert!(workspaces.matches("w-1", "dev") && workspaces.matches("w-2", "prod-1"));
-    assert!(!workspaces.matches("w-2", "dev") && !workspaces.matches("w-1", "y"));
+    assert!(workspaces.matches("w-1", "dev", &[]) && workspaces.matches("w-2", "prod-1", &[]));
+    assert!(!workspaces.matches("w-2", "dev", &[]) && !workspaces.matches("w-1", "y", &[]));
     let Credentials::Static(key) = &second.credentials else { panic!() };
     assert_eq!((key.id.as_str(), key.secret.expose_secret()), ("LTAI5t", "0123456"));
     assert_eq!(second.regions, ["cn-hangzhou"]);
+}
+
+#[test]
+fn workspaces_are_chosen_by_globs_and_tags_and_ids_are_in_any_case() {
+    let yaml = "accounts:\n  - workspaces:\n      include: ['prod-*']\n      exclude: [w-9]\n      ids: [w-5, w-9]\n      \
+                tags: {Team: data, a.b: '{x,y}*', empty: ''}\n";
+    let tags = |tags: &[(&str, &str)]| owned(tags);
+    let all = [("Team", "data"), ("other", ""), ("a.b", "yes"), ("empty", "")];
+    let environment = [("EMR_SPARK_EXPORTER__ACCOUNTS__0__WORKSPACES__TAGS", "more=1*, last = z")];
+    let loaded = |environment| load_all(yaml, environment, &[]).unwrap().accounts[0].workspaces.clone();
+    let filter = loaded(&[]);
+    assert!(filter.matches("w-1", "prod-1", &tags(&all)));
+    assert!(!filter.matches("w-1", "dev-1", &tags(&all)), "the globs count, too");
+    assert!(filter.matches("w-9", "dev-1", &[]), "in any case");
+    for missing in [0, 2, 3] {
+        let mut some = all.to_vec();
+        some.remove(missing);
+        assert!(!filter.matches("w-1", "prod-1", &tags(&some)), "without tag {missing}");
+    }
+    assert!(
+        !filter.matches("w-1", "prod-1", &tags(&[("team", "data"), ("a.b", "x"), ("empty", "")])),
+        "case"
+    );
+    let filter = loaded(&environment);
+    assert!(!filter.matches("w-1", "prod-1", &tags(&all)), "a variable adds to the file");
+    let more = [all.as_slice(), &[("more", "17"), ("last", "z")]].concat();
+    assert!(filter.matches("w-1", "prod-1", &tags(&more)));
+}
+
+#[test]
+fn an_account_has_its_own_limits_or_those_of_all() {
+    let yaml = "accounts:\n  - {name: a, workspaces: {exclude: [w-2]}}\n  - {name: b, regions: [cn-beijing], \
+                api: {requests_per_second: 2, proxy: 'http://u:MARKER-s3cr3t@h:1'}}\n  \
+                - {name: c, workspaces: {discover: false, ids: [w-2]}}\napi: {max_in_flight: 7}";
+    let config =
+        load_all(yaml, &[("EMR_SPARK_EXPORTER__ACCOUNTS__2__API__MAX_IN_FLIGHT", "3")], &[]).unwrap();
+    let limits: Vec<_> = config.accounts.iter().map(|account| account.api.over(&config.api)).collect();
+    let shown: Vec<_> = limits.iter().map(|api| (api.requests_per_second, api.max_in_flight)).collect();
+    assert_eq!(shown, [(10.0, 7), (2.0, 7), (10.0, 3)]);
+    assert!(limits[0].proxy.is_none() && limits[1].proxy.is_some());
+    assert_eq!(limits[1].timeout, config.api.timeout);
+    assert!(!format!("{config:?}").contains(MARKER));
 }
 
 #[test]
@@ -138,6 +181,8 @@ fn bad_variables_are_errors_that_name_them() {
         ("EMR_SPARK_EXPORTER__ACCOUNTS__0__CREDENTIALS__TYPE", MARKER),
         ("EMR_SPARK_EXPORTER__API__RETRIES", "many"),
         ("EMR_SPARK_EXPORTER__API__PROXY", MARKER),
+        ("EMR_SPARK_EXPORTER__ACCOUNTS__0__WORKSPACES__TAGS", "team"),
+        ("EMR_SPARK_EXPORTER__ACCOUNTS__0__WORKSPACES__TAGS__TEAM", "data"),
         ("EMR_SPARK_EXPORTER__log__level", "info"),
         // Service links of Kubernetes.
         ("EMR_SPARK_EXPORTER_PORT", "tcp://10.0.0.1:10990"),
@@ -147,9 +192,13 @@ fn bad_variables_are_errors_that_name_them() {
     let message = without_file(&environment).unwrap_err();
     assert_eq!(
         message,
-        "8 configuration errors
+        "10 configuration errors
   environment EMR_SPARK_EXPORTER__ACCOUNTS__0__CREDENTIALS__TYPE: accounts[0].credentials.type: \
 expected default, static or sts
+  environment EMR_SPARK_EXPORTER__ACCOUNTS__0__WORKSPACES__TAGS: accounts[0].workspaces.tags: expected names with \
+values, such as team=data,env=prod-*
+  environment EMR_SPARK_EXPORTER__ACCOUNTS__0__WORKSPACES__TAGS__TEAM: no setting has this name; all of its names and \
+values stand in one variable, such as team=data,env=prod-*
   environment EMR_SPARK_EXPORTER__ACCOUNTS__999999999999__NAME: no setting has this name; the items of a \
 list are numbered from 0 to 99, such as ACCOUNTS__0
   environment EMR_SPARK_EXPORTER__API__PROXY: api.proxy: expected http://host:port or \
@@ -263,6 +312,10 @@ fn leaves(value: &Value, path: &str, found: &mut BTreeMap<String, Option<String>
         (Some(schema::Shape::Sections), ValueKind::Array(items)) => {
             assert_eq!(items.len(), 1);
             leaves(&items[0], &format!("{path}[]"), found);
+        }
+        (Some(schema::Shape::Map), ValueKind::Table(map)) => {
+            assert!(map.is_empty());
+            found.insert(path.to_owned(), Some(String::new()));
         }
         (_, ValueKind::Table(map)) => {
             map.iter().for_each(|(name, value)| leaves(value, &schema::join(path, name), found));

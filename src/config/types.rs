@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use globset::GlobSet;
+use globset::{GlobMatcher, GlobSet};
 use secrecy::SecretString;
 
 pub use crate::model::Baseline;
@@ -42,6 +42,8 @@ pub struct Account {
     pub endpoint: Option<Endpoint>,
     /// Which workspaces to watch.
     pub workspaces: WorkspaceFilter,
+    /// What it has of its own among the limits and ways of the API client.
+    pub api: AccountApi,
 }
 
 /// Where an account's keys come from.
@@ -57,12 +59,18 @@ pub enum Credentials {
 }
 
 /// An AccessKey pair.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AccessKey {
     /// The AccessKey id. Not a secret, but not for labels or logs either.
     pub id: String,
     /// The AccessKey secret.
     pub secret: SecretString,
+}
+
+impl std::fmt::Debug for AccessKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AccessKey")
+    }
 }
 
 /// Which of the service's endpoints to use.
@@ -83,20 +91,31 @@ pub struct Endpoint {
     pub authority: String,
 }
 
-/// Which workspaces to watch: those that match an include and no exclude, by id or by name.
+/// Which workspaces to watch: those of `ids`, and those that are discovered: by ListWorkspaces, where they match an
+/// include and no exclude by id or by name, and all of the tags.
 #[derive(Clone, Debug)]
 pub struct WorkspaceFilter {
+    /// Whether ListWorkspaces is asked at all.
+    pub discover: bool,
     /// Globs to keep.
     pub include: GlobSet,
     /// Globs to leave out.
     pub exclude: GlobSet,
+    /// Keys of tags, each once, with a glob for the value.
+    pub tags: Vec<(String, GlobMatcher)>,
+    /// Ids that are watched whether they are discovered or not, each once; with these, the account has one region.
+    pub ids: Vec<String>,
 }
 
 impl WorkspaceFilter {
-    /// Whether a workspace of this id and name is watched.
-    pub fn matches(&self, workspace_id: &str, name: &str) -> bool {
+    /// Whether a discovered workspace of this id, name and tags is watched.
+    pub fn matches(&self, workspace_id: &str, name: &str, tags: &[(String, String)]) -> bool {
         let hits = |set: &GlobSet| set.is_match(workspace_id) || set.is_match(name);
-        hits(&self.include) && !hits(&self.exclude)
+        let tagged = |(key, glob): &(String, GlobMatcher)| {
+            tags.iter().any(|(name, value)| name == key && glob.is_match(value))
+        };
+        self.ids.iter().any(|id| id == workspace_id)
+            || hits(&self.include) && !hits(&self.exclude) && self.tags.iter().all(tagged)
     }
 }
 
@@ -158,6 +177,32 @@ pub struct Api {
     pub ca_file: Option<PathBuf>,
     /// Proxy for all requests, `http://[user:password@]host:port`; else the environment's (`HTTPS_PROXY`, `NO_PROXY`, …).
     pub proxy: Option<SecretString>,
+}
+
+/// What an account has of its own in the place of a key of [`Api`]: its quota, and the way to it.
+#[derive(Clone, Debug, Default)]
+pub struct AccountApi {
+    /// See [`Api::requests_per_second`].
+    pub requests_per_second: Option<f64>,
+    /// See [`Api::max_in_flight`].
+    pub max_in_flight: Option<usize>,
+    /// See [`Api::ca_file`].
+    pub ca_file: Option<PathBuf>,
+    /// See [`Api::proxy`].
+    pub proxy: Option<SecretString>,
+}
+
+impl AccountApi {
+    /// The limits of the account: its own, else those of all.
+    pub fn over(&self, all: &Api) -> Api {
+        Api {
+            requests_per_second: self.requests_per_second.unwrap_or(all.requests_per_second),
+            max_in_flight: self.max_in_flight.unwrap_or(all.max_in_flight),
+            ca_file: self.ca_file.clone().or_else(|| all.ca_file.clone()),
+            proxy: self.proxy.clone().or_else(|| all.proxy.clone()),
+            ..all.clone()
+        }
+    }
 }
 
 /// The durable usage ledger.

@@ -63,6 +63,8 @@ pub struct Board {
     gateways: BTreeMap<WorkspaceId, Timed<Vec<GatewayObservation>>>,
     sessions: BTreeMap<GatewayId, Timed<SessionsView>>,
     targets: BTreeMap<Target, TargetStatus>,
+    /// Which account has a workspace, by its id, as of the lists.
+    owners: BTreeMap<String, String>,
     /// The totals.
     pub(super) ledger: Arc<LedgerSnapshot>,
 }
@@ -76,6 +78,7 @@ impl Board {
     /// Takes a complete list of the workspaces that are watched in a scope.
     pub fn set_workspaces(&mut self, scope: &ScopeId, at: UnixMillis, value: Vec<WorkspaceObservation>) {
         self.workspaces.insert(scope.clone(), Timed { at, value });
+        self.settle_owners();
     }
 
     /// Takes a complete list of a workspace's session clusters.
@@ -110,7 +113,10 @@ impl Board {
             TargetKind::SessionClusters => drop(self.clusters.remove(&target.workspace())),
             TargetKind::LivyGateways => drop(self.gateways.remove(&target.workspace())),
             TargetKind::LivySessions => drop(self.sessions.remove(&target.gateway())),
-            TargetKind::Workspaces => drop(self.workspaces.remove(&target.scope)),
+            TargetKind::Workspaces => {
+                self.workspaces.remove(&target.scope);
+                self.settle_owners();
+            }
         }
     }
 
@@ -128,14 +134,39 @@ impl Board {
         listed && self.shows_workspace(&gateway.workspace)
     }
 
-    /// Whether the page shows this workspace's counters: unless its account is no longer watched, or all of the
-    /// account's regions were listed and none has it.
+    /// Whether the page shows what is known of this workspace. Series do not name the account, so it is shown of one:
+    /// the account that lists it; where none does, the one that has counted it, unless it is no longer watched, or all
+    /// of its regions were listed without it.
     pub(super) fn shows_workspace(&self, workspace: &WorkspaceId) -> bool {
-        self.scopes.iter().filter(|scope| scope.account == workspace.account).any(|scope| {
-            self.workspaces
-                .get(scope)
-                .is_none_or(|list| list.value.iter().any(|row| row.workspace_id == workspace.workspace_id))
-        })
+        if let Some(owner) = self.owners.get(&workspace.workspace_id) {
+            return *owner == workspace.account;
+        }
+        let may_have = |account: &str| {
+            self.scopes.iter().any(|scope| scope.account == account && !self.workspaces.contains_key(scope))
+        };
+        let is_rival = |scope: &ScopeId| {
+            let other =
+                WorkspaceId { account: scope.account.clone(), workspace_id: workspace.workspace_id.clone() };
+            other.account != workspace.account && may_have(&other.account) && self.has_counted(&other)
+        };
+        may_have(&workspace.account) && !self.scopes.iter().any(is_rival)
+    }
+
+    fn has_counted(&self, workspace: &WorkspaceId) -> bool {
+        let first = GatewayId { workspace: workspace.clone(), livy_compute_id: String::new() };
+        let next = self.ledger.gateways.range(first..).next();
+        self.ledger.workspaces.contains_key(workspace)
+            || next.is_some_and(|(gateway, _)| gateway.workspace == *workspace)
+    }
+
+    /// Each workspace has one owner, even while it passes from one account to another.
+    fn settle_owners(&mut self) {
+        self.owners.clear();
+        for (scope, list) in &self.workspaces {
+            for row in &list.value {
+                self.owners.entry(row.workspace_id.clone()).or_insert_with(|| scope.account.clone());
+            }
+        }
     }
 }
 
@@ -149,13 +180,15 @@ pub(super) struct View<'a> {
 
 impl<'a> View<'a> {
     pub(super) fn workspaces(self) -> impl Iterator<Item = (&'a ScopeId, &'a WorkspaceObservation)> {
-        self.fresh(&self.board.workspaces).flat_map(|(id, rows)| rows.iter().map(move |row| (id, row)))
+        let all = self.fresh(&self.board.workspaces);
+        let rows = all.flat_map(|(id, rows)| rows.iter().map(move |row| (id, row)));
+        rows.filter(move |(scope, row)| self.board.owners.get(&row.workspace_id) == Some(&scope.account))
     }
 
     pub(super) fn cluster_lists(
         self,
     ) -> impl Iterator<Item = (&'a WorkspaceId, &'a Vec<ClusterObservation>)> {
-        self.fresh(&self.board.clusters)
+        self.fresh(&self.board.clusters).filter(move |(id, _)| self.board.shows_workspace(id))
     }
 
     pub(super) fn clusters(self) -> impl Iterator<Item = (&'a WorkspaceId, &'a ClusterObservation)> {
@@ -163,11 +196,12 @@ impl<'a> View<'a> {
     }
 
     pub(super) fn gateways(self) -> impl Iterator<Item = (&'a WorkspaceId, &'a GatewayObservation)> {
-        self.fresh(&self.board.gateways).flat_map(|(id, rows)| rows.iter().map(move |row| (id, row)))
+        let shown = self.fresh(&self.board.gateways).filter(move |(id, _)| self.board.shows_workspace(id));
+        shown.flat_map(|(id, rows)| rows.iter().map(move |row| (id, row)))
     }
 
     pub(super) fn sessions(self) -> impl Iterator<Item = (&'a GatewayId, &'a SessionsView)> {
-        self.fresh(&self.board.sessions)
+        self.fresh(&self.board.sessions).filter(move |(id, _)| self.board.shows_workspace(&id.workspace))
     }
 
     /// When the next value gets too old.

@@ -58,7 +58,11 @@ fn session(id: &str, queue: &str, nano_cu_hours: i64) -> SessionObservation {
 }
 
 async fn sweep(ledger: &Ledger, now: UnixMillis, sessions: Vec<SessionObservation>) {
-    let found = Discovered { gateway: gateway(), created: None, watched_since: 0 };
+    sweep_of(ledger, gateway(), now, sessions).await;
+}
+
+async fn sweep_of(ledger: &Ledger, gateway: GatewayId, now: UnixMillis, sessions: Vec<SessionObservation>) {
+    let found = Discovered { gateway, created: None, watched_since: 0 };
     let pass = ledger.begin_pass(found, now).await.unwrap();
     ledger.apply_sessions(pass, sessions).await.unwrap();
     ledger.complete_pass(pass, None, now).await.unwrap();
@@ -153,6 +157,7 @@ async fn what_a_complete_list_no_longer_has_leaves_the_page_and_comes_back_with_
     exposition.update(|board| board.set_workspaces(&scope(), 10_000, vec![]));
     assert_eq!(shown(10_000), None);
     let row = WorkspaceObservation {
+        tags: Vec::new(),
         workspace_id: "w-1".into(),
         name: String::new(),
         status: String::new(),
@@ -219,5 +224,60 @@ fn every_family_has_help_that_a_stranger_can_use() {
         if name.contains("_seconds") && !name.contains("timestamp") {
             assert!(help.to_lowercase().contains("second"), "{name}: {help}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_workspace_that_two_accounts_have_counted_is_shown_of_the_one_that_lists_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = ledger(directory.path());
+    let other = ScopeId { account: "b".into(), region: "cn-hangzhou".into() };
+    let of_other = WorkspaceId { account: "b".into(), ..workspace() };
+    let gateway_of_other = GatewayId { workspace: of_other.clone(), ..gateway() };
+    sweep(&ledger, 10_000, vec![session("s1", "first", 1_000_000_000)]).await;
+    sweep_of(&ledger, gateway_of_other, 20_000, vec![session("s1", "first", 2_000_000_000)]).await;
+    let settings = config::Exposition { zero_hold: Duration::ZERO, stale_after: Duration::from_secs(600) };
+    let started = || {
+        let exposition = Exposition::new(settings, vec![scope(), other.clone()]);
+        exposition.update(|board| board.set_ledger(ledger.snapshot()));
+        exposition
+    };
+    let row = |id: &str| vec![WorkspaceObservation::unlisted(id)];
+    let shown = |exposition: &Exposition| {
+        let page = page(exposition, 30_000);
+        assert!(page.lines().filter(|line| line.contains("livy_cu_seconds_total{")).count() <= 1, "{page}");
+        value(&page, FIRST)
+    };
+
+    let exposition = started();
+    assert_eq!(shown(&exposition), None, "whose it is is not known");
+    exposition.update(|board| board.set_workspaces(&scope(), 30_000, row("w-2")));
+    assert_eq!(shown(&exposition), Some(7_200.0), "the first has it no more");
+    exposition.update(|board| board.set_workspaces(&other, 30_000, row("w-3")));
+    assert_eq!(shown(&exposition), None, "nor has the other");
+
+    // While it passes from one to the other, both have it for a moment: of gauges, too, one is shown.
+    let exposition = started();
+    exposition.update(|board| board.set_workspaces(&other, 30_000, row("w-1")));
+    assert_eq!(shown(&exposition), Some(7_200.0));
+    let gateways = |created_by: &str| GatewayObservation {
+        livy_compute_id: "lc-1".into(),
+        name: "g".into(),
+        state: GatewayState::Running,
+        queue: "first".into(),
+        created_by: created_by.into(),
+        created: None,
+        started: None,
+    };
+    exposition.update(|board| board.set_gateways(workspace(), 30_000, vec![gateways("one")]));
+    exposition.update(|board| board.set_gateways(of_other, 30_000, vec![gateways("two")]));
+    for (owner, lists) in [("two", None), ("one", Some("w-1")), ("two", Some("w-2"))] {
+        if let Some(id) = lists {
+            exposition.update(|board| board.set_workspaces(&scope(), 30_000, row(id)));
+        }
+        let page = page(&exposition, 30_000);
+        let infos: Vec<_> = page.lines().filter(|line| line.contains("livy_gateway_info{")).collect();
+        assert!(infos.len() == 1 && infos[0].contains(&format!("created_by=\"{owner}\"")), "{infos:?}");
+        assert!(page.lines().filter(|line| line.contains("spark_workspace_info{")).count() <= 2, "{page}");
     }
 }

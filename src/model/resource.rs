@@ -16,6 +16,22 @@ pub struct WorkspaceObservation {
     pub payment_type: String,
     /// `createTime`, where it is present and positive.
     pub created: Option<UnixMillis>,
+    /// `tags`: keys and values, for the choice of what is watched.
+    pub tags: Vec<(String, String)>,
+}
+
+impl WorkspaceObservation {
+    /// A workspace of which only the id is known.
+    pub fn unlisted(workspace_id: &str) -> Self {
+        Self {
+            workspace_id: workspace_id.to_owned(),
+            name: String::new(),
+            status: String::new(),
+            payment_type: String::new(),
+            created: None,
+            tags: Vec::new(),
+        }
+    }
 }
 
 label_enum! {

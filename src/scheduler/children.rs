@@ -9,6 +9,11 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Children(BTreeMap<String, CancellationToken>);
 
 impl Children {
+    /// Whether none is running.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Ends those that are not wanted any more, and starts those that are new.
     pub(super) fn reconcile<T>(
         &mut self,

@@ -25,6 +25,8 @@ pub struct Scope {
     pub client: Client,
     /// Which of its workspaces are watched.
     pub workspaces: WorkspaceFilter,
+    /// Pages of one history that are asked for at a time.
+    pub max_in_flight: usize,
 }
 
 /// What all polls share.
@@ -33,8 +35,8 @@ pub struct Context {
     pub collectors: Collectors,
     /// The most pages of one sweep.
     pub pages_max: u32,
-    /// Pages of one history that are asked for at a time.
-    pub max_in_flight: usize,
+    /// How old what is shown may be.
+    pub stale_after: Duration,
     /// How long an ended session is kept after the service lists it no more.
     pub retention: Duration,
     /// Where sessions and changes are counted.
@@ -80,6 +82,12 @@ impl Context {
 pub struct Claims(Mutex<BTreeMap<String, ScopeId>>);
 
 impl Claims {
+    /// Claims what the settings name by id; they name no workspace twice.
+    pub(super) fn reserve(&self, scope: &Scope) {
+        let mut claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        claims.extend(scope.workspaces.ids.iter().map(|id| (id.clone(), scope.id.clone())));
+    }
+
     /// Claims a workspace for a scope.
     ///
     /// # Errors

@@ -34,6 +34,10 @@ impl Scheduler {
     /// Starts to poll the scopes and what is discovered beneath them.
     pub fn start(context: Context, scopes: Vec<Scope>) -> Self {
         let context = Arc::new(context);
+        // Before anything is discovered, so that what the settings name goes to the account that they name.
+        for scope in &scopes {
+            context.claims.reserve(scope);
+        }
         for scope in scopes {
             let target = Target::workspaces(&scope.id);
             let sweep = WorkspacesSweep::new(Arc::clone(&context), Arc::new(scope));

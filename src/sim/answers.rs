@@ -75,7 +75,7 @@ impl Call<'_> {
         let tagged = |w: &Workspace, tag: &Tag| {
             w.tags
                 .iter()
-                .any(|(key, value)| *key == tag.key && tag.value.as_deref().is_none_or(|v| v == *value))
+                .any(|(key, value)| *key == tag.key && tag.value.as_deref().is_none_or(|v| v == value))
         };
         let rows = view.workspaces().iter().filter(|w| {
             self.filter("name").is_none_or(|name| w.name.contains(name))

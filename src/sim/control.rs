@@ -10,16 +10,26 @@ use serde_json::{Value, json};
 
 use super::answers::bytes;
 use super::faults::{Fault, Faults, Scope};
+use super::policy::{Enforced, RamPolicy};
 use super::routes::Operation;
 use super::service::Reply;
 use super::throttle::ThrottleForm;
 use super::world::{QueueTruth, View, Workspace, World};
 
+const HELP: &str =
+    "GET /sim/v1/truth, POST /sim/v1/clock, POST or DELETE /sim/v1/faults, PUT or DELETE /sim/v1/policy";
+
 /// Where the side door is.
 pub(crate) const PREFIX: &str = "/sim/";
 
 /// Answers a control request: 200 with JSON, or 400/404 with `{"error": …}`.
-pub(crate) async fn answer(world: &Arc<World>, faults: &Faults, parts: &Parts, body: &[u8]) -> Reply {
+pub(crate) async fn answer(
+    world: &Arc<World>,
+    faults: &Faults,
+    policy: &Enforced,
+    parts: &Parts,
+    body: &[u8],
+) -> Reply {
     let result = match (&parts.method, parts.uri.path()) {
         (&Method::GET, "/sim/v1/truth") => {
             let world = Arc::clone(world);
@@ -32,12 +42,23 @@ pub(crate) async fn answer(world: &Arc<World>, faults: &Faults, parts: &Parts, b
             faults.clear();
             Ok(json!({"armed": 0}))
         }
-        _ => Err((404, "GET /sim/v1/truth, POST /sim/v1/clock, POST or DELETE /sim/v1/faults".to_owned())),
+        (&Method::PUT, "/sim/v1/policy") => enforce(policy, body).map_err(|e| (400, e)),
+        (&Method::DELETE, "/sim/v1/policy") => {
+            policy.set(None);
+            Ok(json!({"enforced": false}))
+        }
+        _ => Err((404, HELP.to_owned())),
     };
     match result {
         Ok(value) => Reply::json(200, bytes(&value)),
         Err((status, error)) => Reply::json(status, bytes(&json!({"error": error}))),
     }
+}
+
+fn enforce(policy: &Enforced, body: &[u8]) -> Result<Value, String> {
+    let text = std::str::from_utf8(body).map_err(|e| e.to_string())?;
+    policy.set(Some(RamPolicy::parse(text)?));
+    Ok(json!({"enforced": true}))
 }
 
 #[derive(Deserialize)]

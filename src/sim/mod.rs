@@ -12,11 +12,13 @@ mod control;
 mod errors;
 mod faults;
 mod mangle;
+mod policy;
 mod routes;
 mod service;
 mod signature;
 mod stats;
 mod throttle;
+mod tls;
 mod token;
 mod wire;
 mod world;
@@ -38,10 +40,12 @@ use tokio_util::task::TaskTracker;
 pub use answers::LastToken;
 pub use clock::{SPEED_MAX, VirtualClock};
 pub use faults::{Fault, Faults, Scope};
+pub use policy::RamPolicy;
 pub use routes::Operation;
 pub use signature::{AccessKey, KeyStatus};
 pub use stats::Stats;
 pub use throttle::ThrottleForm;
+pub use tls::{TlsError, TlsIdentity};
 pub use world::{
     ClusterFacts, ClusterState, FigureGrowth, GatewayFacts, HistoryOrder, KINDS, QueueTruth, RunningEnd,
     SessionState, World, WorldConfig,
@@ -65,8 +69,10 @@ pub struct Options {
     pub throttle_form: ThrottleForm,
     /// How a token-paged list ends.
     pub last_token: LastToken,
-    /// Whether `/sim/v1/…` answers: truth, clock and faults without a signature.
+    /// Whether `/sim/v1/…` answers: truth, clock, faults and policy without a signature.
     pub control: bool,
+    /// With which certificate TLS is spoken; `None` = plain HTTP/1.1.
+    pub tls: Option<TlsIdentity>,
 }
 
 impl Default for Options {
@@ -79,6 +85,7 @@ impl Default for Options {
             throttle_form: ThrottleForm::default(),
             last_token: LastToken::default(),
             control: true,
+            tls: None,
         }
     }
 }
@@ -92,6 +99,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Simulator {
     addr: SocketAddr,
+    scheme: &'static str,
     service: Arc<Service>,
     /// Cancelled: no new connections, and each open one ends after the answer under way.
     draining: CancellationToken,
@@ -106,7 +114,9 @@ impl Simulator {
     /// # Errors
     /// Where the listener has no local address.
     pub fn start(listener: TcpListener, world: World, options: Options) -> io::Result<Self> {
+        let tls = options.tls.clone();
         let simulator = Self {
+            scheme: if tls.is_some() { "https" } else { "http" },
             addr: listener.local_addr()?,
             service: Arc::new(Service::new(Arc::new(world), options)),
             draining: CancellationToken::new(),
@@ -119,7 +129,8 @@ impl Simulator {
             while let Some(accepted) = draining.run_until_cancelled(listener.accept()).await {
                 match accepted {
                     Ok((stream, _)) => {
-                        let connection = serve(Arc::clone(&service), stream, draining.clone());
+                        service.recorder.connection();
+                        let connection = serve(Arc::clone(&service), stream, tls.clone(), draining.clone());
                         let ending = ending.clone();
                         connections.spawn(async move { ending.run_until_cancelled(connection).await });
                     }
@@ -138,7 +149,7 @@ impl Simulator {
 
     /// The base URL of its endpoint.
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        format!("{}://{}", self.scheme, self.addr)
     }
 
     /// The world it serves, with its clock and its truth.
@@ -149,6 +160,11 @@ impl Simulator {
     /// What goes wrong.
     pub fn faults(&self) -> &Faults {
         &self.service.faults
+    }
+
+    /// Enforces a RAM policy from now on, or none.
+    pub fn set_policy(&self, policy: Option<RamPolicy>) {
+        self.service.policy.set(policy);
     }
 
     /// What it was asked so far. Control requests do not count.
@@ -179,7 +195,19 @@ impl Drop for Simulator {
     }
 }
 
-async fn serve(service: Arc<Service>, stream: TcpStream, draining: CancellationToken) {
+async fn serve(
+    service: Arc<Service>,
+    stream: TcpStream,
+    tls: Option<TlsIdentity>,
+    draining: CancellationToken,
+) {
+    match tls {
+        Some(tls) => tls.serve(service, stream, draining).await,
+        None => serve_plain(service, stream, draining).await,
+    }
+}
+
+async fn serve_plain(service: Arc<Service>, stream: TcpStream, draining: CancellationToken) {
     let reset = AtomicBool::new(false);
     let handler = service_fn(async |request| {
         let answer = service.handle(request).await;

@@ -10,12 +10,13 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::answers::{Call, bytes};
 use super::body::SimBody;
 use super::errors::ApiError;
 use super::faults::{Fault, Faults};
+use super::policy::{self, Enforced};
 use super::routes::{parameters, route};
 use super::signature::Checker;
 use super::stats::Recorder;
@@ -32,6 +33,7 @@ pub(crate) struct Service {
     pub(crate) world: Arc<World>,
     pub(crate) faults: Faults,
     pub(crate) recorder: Recorder,
+    pub(crate) policy: Enforced,
     options: Options,
     checker: Checker,
     bucket: Option<Bucket>,
@@ -75,6 +77,7 @@ impl Service {
             world,
             faults: Faults::default(),
             recorder: Recorder::default(),
+            policy: Enforced::default(),
             checker: Checker::new(options.keys.clone()),
             bucket: options.requests_per_second.map(Bucket::new),
             latency_ms: AtomicU64::new(0),
@@ -93,10 +96,10 @@ impl Service {
         let (parts, body) = request.into_parts();
         let body = Limited::new(body, REQUEST_BODY_BYTES_MAX).collect().await.map_err(|_| Reset)?.to_bytes();
         if self.options.control && parts.uri.path().starts_with(control::PREFIX) {
-            let reply = control::answer(&self.world, &self.faults, &parts, &body).await;
+            let reply = control::answer(&self.world, &self.faults, &self.policy, &parts, &body).await;
             return Ok(respond(reply, "", &[]));
         }
-        let mut in_flight = self.recorder.begin();
+        let mut in_flight = self.recorder.begin(parts.version);
         // Even a sleep of nothing waits for the next tick of the timer.
         let latency_ms = self.latency_ms.load(Ordering::Relaxed);
         if latency_ms > 0 {
@@ -160,7 +163,7 @@ impl Service {
         Reply::json(200, body)
     }
 
-    /// Whether the request may be answered: signature, action, region, rate limit.
+    /// Whether the request may be answered: signature, action, policy, region, rate limit.
     fn admit(&self, parts: &Parts, body: &Bytes, call: &Call<'_>) -> Result<(), ApiError> {
         if self.options.check_signatures {
             self.checker.check(parts, body, self.options.clock.now())?;
@@ -170,6 +173,7 @@ impl Service {
                 return Err(ApiError::new(404, "InvalidAction.NotFound", message));
             }
         }
+        self.policy.check(call.route.operation)?;
         if self.bucket.as_ref().is_some_and(|bucket| !bucket.take(Instant::now())) {
             return Err(self.options.throttle_form.error());
         }
@@ -204,16 +208,7 @@ fn instead(fault: &Fault, request_id: &str) -> Option<Reply> {
             let code = if *status == 503 { "ServiceUnavailable" } else { "InternalError" };
             ApiError::new(*status, code, "The request processing has failed due to some unknown error.")
         }
-        Fault::Denied(code) => ApiError {
-            denied: Some(json!({
-                "AuthAction": "emr-serverless-spark:List",
-                "AuthPrincipalType": "SubUser",
-                "AuthPrincipalOwnerId": "100000000000000001",
-                "NoPermissionType": "ImplicitDeny",
-                "PolicyType": "AccountLevelIdentityBasedPolicy",
-            })),
-            ..ApiError::new(403, code, "You are not authorized to do this action.")
-        },
+        Fault::Denied(code) => policy::denial(code, "emr-serverless-spark:List", "ImplicitDeny"),
         Fault::InvalidKey => {
             ApiError::new(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
         }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use http::Version;
+
 use super::routes::Operation;
 
 /// What the simulator was asked since it started.
@@ -12,6 +14,10 @@ pub struct Stats {
     pub requests: BTreeMap<(Option<Operation>, Option<u16>), u64>,
     /// The highest number of requests at work at once.
     pub in_flight_max: usize,
+    /// Connections that were accepted.
+    pub connections: u64,
+    /// Requests that came by HTTP/2.
+    pub http2_requests: u64,
 }
 
 impl Stats {
@@ -29,10 +35,16 @@ impl Recorder {
         self.lock().0.clone()
     }
 
+    /// Notes a new connection.
+    pub(crate) fn connection(&self) {
+        self.lock().0.connections += 1;
+    }
+
     /// Notes the begin of a request; what it returns notes the end when it is dropped.
-    pub(crate) fn begin(&self) -> InFlight<'_> {
+    pub(crate) fn begin(&self, version: Version) -> InFlight<'_> {
         let mut state = self.lock();
         state.1 += 1;
+        state.0.http2_requests += u64::from(version == Version::HTTP_2);
         state.0.in_flight_max = state.0.in_flight_max.max(state.1);
         InFlight { recorder: self, operation: None, status: None }
     }

@@ -162,3 +162,22 @@ proptest! {
         prop_assert_eq!((good[0].nano_cu_hours, good[0].vcore_seconds), (Some(1_500_000_000), Some(3)));
     }
 }
+
+#[test]
+fn tags_of_a_workspace_are_read_and_one_that_is_no_object_spoils_them() {
+    let text = r#"{"workspaces":[
+        {"workspaceId":"w-1","tags":[{"tagKey":"team","tagValue":"data"},{"tagKey":"bare","tagValue":null,"x":[1]}]},
+        {"workspaceId":"w-2","tags":null},
+        {"workspaceId":"w-3","tags":[]},
+        {"workspaceId":"w-4","tags":[{"tagKey":"team"},"loose"]},
+        {"workspaceId":"w-5","tags":{"team":"data"}}]}"#;
+    let (workspaces, _, malformed) = rows::<Workspace>(text, &["workspaces"]);
+    let read = |n: usize| {
+        let tags = workspaces[n].tags.as_ref()?;
+        Some(tags.iter().map(|tag| (tag.key.as_deref(), tag.value.as_deref())).collect::<Vec<_>>())
+    };
+    assert_eq!(read(0), Some(vec![(Some("team"), Some("data")), (Some("bare"), None)]));
+    assert_eq!((read(1), read(2)), (None, Some(vec![])));
+    assert_eq!((read(3), read(4)), (None, None));
+    assert_eq!(malformed, ["tags", "tags"]);
+}

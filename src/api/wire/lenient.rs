@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use jiff::civil::DateTime;
 use jiff::tz::{self, TimeZone};
+use serde_json::value::RawValue;
 
 use super::number::{Scaled, scaled};
 use super::{Malformed, Object, body};
@@ -64,7 +65,8 @@ pub(super) enum Json<'a> {
     Text(Cow<'a, str>),
     /// The JSON text of the object.
     Object(&'a str),
-    Array,
+    /// The JSON text of the list.
+    Array(&'a str),
 }
 
 impl<'a> Json<'a> {
@@ -79,7 +81,7 @@ impl<'a> Json<'a> {
             b't' => Self::Bool(true),
             b'f' => Self::Bool(false),
             b'{' => Self::Object(json),
-            b'[' => Self::Array,
+            b'[' => Self::Array(json),
             _ => Self::Number(json),
         };
         Some(value)
@@ -90,7 +92,7 @@ impl<'a> Json<'a> {
         match self {
             Self::Number(digits) => scaled(digits, decimals),
             Self::Text(digits) => scaled(digits, decimals),
-            Self::Null | Self::Bool(_) | Self::Object(_) | Self::Array => None,
+            Self::Null | Self::Bool(_) | Self::Object(_) | Self::Array(_) => None,
         }
     }
 
@@ -130,7 +132,7 @@ impl Reader for Text {
             Json::Number(digits) => Reading::Value(digits.to_owned()),
             Json::Bool(flag) => Reading::Value(flag.to_string()),
             Json::Null => Reading::Absent,
-            Json::Object(_) | Json::Array => Reading::Malformed,
+            Json::Object(_) | Json::Array(_) => Reading::Malformed,
         }
     }
 }
@@ -238,8 +240,25 @@ impl<T: Object> Reader for Nested<T> {
         match json {
             Json::Object(json) => Reading::of(body::object(json, malformed)),
             Json::Null => Reading::Absent,
-            Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::Array => Reading::Malformed,
+            Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::Array(_) => Reading::Malformed,
         }
+    }
+}
+
+/// A list of objects within a row. One of its items that is malformed spoils the whole: what is left would say
+/// something else.
+pub(super) struct List<T>(std::marker::PhantomData<T>);
+
+impl<T: Object> Reader for List<T> {
+    type Value = Vec<T>;
+
+    fn read(json: Json<'_>, malformed: &mut Malformed) -> Reading<Vec<T>> {
+        let items = match json {
+            Json::Array(json) => serde_json::from_str::<Vec<&RawValue>>(json).ok(),
+            _ => None,
+        };
+        let read = |item: &RawValue| body::object(item.get(), malformed);
+        Reading::of(items.and_then(|items| items.into_iter().map(read).collect()))
     }
 }
 

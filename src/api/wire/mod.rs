@@ -13,7 +13,7 @@ pub(super) use body::{Body, Found, parse};
 pub use livy_compute::LivyCompute;
 pub use livy_session::LivySession;
 pub use session_cluster::{AutoStart, AutoStop, SessionCluster, StateChangeReason};
-pub use workspace::Workspace;
+pub use workspace::{Workspace, WorkspaceTag};
 
 /// Names of the fields whose value had to be dropped, in the order of the answer.
 pub(super) type Malformed = Vec<&'static str>;
@@ -41,6 +41,7 @@ pub fn malformed_names() -> impl Iterator<Item = &'static str> {
     let mut names = [
         body::Head::FIELDS,
         Workspace::FIELDS,
+        WorkspaceTag::FIELDS,
         SessionCluster::FIELDS,
         StateChangeReason::FIELDS,
         AutoStart::FIELDS,

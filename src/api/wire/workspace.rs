@@ -1,6 +1,6 @@
 //! A row of ListWorkspaces.
 
-use super::lenient::{Text, Timestamp};
+use super::lenient::{List, Text, Timestamp};
 use super::{Row, wire_object};
 use crate::clock::UnixMillis;
 
@@ -17,6 +17,18 @@ wire_object! {
         payment_type: String, read as Text, "paymentType";
         /// `createTime`
         created: UnixMillis, read as Timestamp, "createTime";
+        /// `tags`
+        tags: Vec<WorkspaceTag>, read as List<WorkspaceTag>, "tags";
+    }
+}
+
+wire_object! {
+    /// One of `tags` of a workspace.
+    WorkspaceTag, reported as "tags[]." {
+        /// `tagKey`
+        key: String, read as Text, "tagKey";
+        /// `tagValue`
+        value: String, read as Text, "tagValue";
     }
 }
 

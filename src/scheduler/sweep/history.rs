@@ -64,7 +64,7 @@ impl History {
         // Pages that wait for the disk keep none from being asked for.
         let (mut under_way, mut asked_for) = (FuturesUnordered::new(), 0);
         loop {
-            while asked_for < self.context.max_in_flight && under_way.len() < UNDER_WAY_MAX {
+            while asked_for < self.workspace.scope.max_in_flight && under_way.len() < UNDER_WAY_MAX {
                 let Some(number) = reader.next_page() else { break };
                 under_way.push(Either::Left(self.fetch(number)));
                 asked_for += 1;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Workspace;
+use crate::clock::{UnixMillis, millis};
 use crate::collect::{Notes, Observe};
 use crate::ledger::ClusterSweep;
 use crate::model::{ClusterObservation, FailureReason, TargetKind, WorkspaceId};
@@ -18,44 +19,56 @@ const CONFIRMATIONS_MAX: usize = 20;
 pub(super) struct ClustersSweep {
     context: Arc<Context>,
     workspace: Workspace,
-    /// As the latest complete sweep saw them.
+    /// As the latest complete list had them, and those that it lacked and that are not known to be gone.
     known: BTreeMap<String, ClusterObservation>,
+    /// Since when a cluster is missing without an answer to whether it is gone.
+    missing_since: BTreeMap<String, UnixMillis>,
 }
 
 impl ClustersSweep {
     pub(super) fn new(context: Arc<Context>, workspace: Workspace) -> Self {
-        Self { context, workspace, known: BTreeMap::new() }
+        Self { context, workspace, known: BTreeMap::new(), missing_since: BTreeMap::new() }
     }
 
-    async fn read(&self, rows: &mut BTreeMap<String, ClusterObservation>) -> Result<(), SweepError> {
+    async fn list(&self, rows: &mut BTreeMap<String, ClusterObservation>) -> Result<(), SweepError> {
         let page_size = self.context.collectors.session_clusters.map_or(1, |timing| timing.page_size);
         let (client, workspace_id) = (&self.workspace.scope.client, &self.workspace.workspace_id);
         let fetch = |token: Option<String>| async move {
             client.list_session_clusters(workspace_id, token.as_deref(), page_size).await
         };
         read_list(&self.context, TargetKind::SessionClusters, rows, id_of, fetch).await?;
-        self.confirm(rows).await
+        Ok(())
     }
 
-    /// Keeps what is known and missing, unless GetSessionCluster has it no more either.
-    async fn confirm(&self, rows: &mut BTreeMap<String, ClusterObservation>) -> Result<(), SweepError> {
-        let missing: Vec<_> = self.known.iter().filter(|(id, _)| !rows.contains_key(*id)).collect();
+    /// Puts back what is known and missing, unless GetSessionCluster has it no more either, or has not said so for as
+    /// long as a gauge may be old. An error is the first question that was not answered: it concerns that cluster alone.
+    async fn confirm(&mut self, rows: &mut BTreeMap<String, ClusterObservation>) -> Result<(), SweepError> {
+        self.missing_since.retain(|id, _| self.known.contains_key(id) && !rows.contains_key(id));
+        let missing = self.known.iter().filter(|(id, _)| !rows.contains_key(*id));
+        let missing: Vec<_> = missing.map(|(id, known)| (id.clone(), known.clone())).collect();
+        let mut outcome = Ok(());
         for (number, (id, known)) in missing.into_iter().enumerate() {
-            if number >= CONFIRMATIONS_MAX {
-                rows.insert(id.clone(), known.clone());
-                continue;
-            }
-            match self.workspace.scope.client.get_session_cluster(&self.workspace.workspace_id, id).await {
-                Ok(row) => {
-                    let mut notes = Notes::default();
-                    rows.extend(row.observe(&mut notes).map(|row| (id.clone(), row)));
-                    self.context.note(&notes);
+            if number < CONFIRMATIONS_MAX {
+                match self.workspace.scope.client.get_session_cluster(&self.workspace.workspace_id, &id).await
+                {
+                    Ok(row) => {
+                        let mut notes = Notes::default();
+                        rows.extend(row.observe(&mut notes).map(|row| (id.clone(), row)));
+                        self.context.note(&notes);
+                        self.missing_since.remove(&id);
+                        continue;
+                    }
+                    Err(error) if error.reason() == FailureReason::NotFound => continue,
+                    Err(error) => outcome = outcome.and(Err(error.into())),
                 }
-                Err(error) if error.reason() == FailureReason::NotFound => {}
-                Err(error) => return Err(error.into()),
+            }
+            let now = self.context.clock.now();
+            let since = *self.missing_since.entry(id.clone()).or_insert(now);
+            if now.saturating_sub(since) < millis(self.context.stale_after) {
+                rows.insert(id, known);
             }
         }
-        Ok(())
+        outcome
     }
 }
 
@@ -66,20 +79,24 @@ fn id_of(row: &ClusterObservation) -> &str {
 impl Sweep for ClustersSweep {
     async fn sweep(&mut self) -> Result<(), SweepError> {
         let mut rows = BTreeMap::new();
-        let outcome = self.read(&mut rows).await;
+        let listed = self.list(&mut rows).await;
+        let confirmed = if listed.is_ok() { self.confirm(&mut rows).await } else { Ok(()) };
+        if listed.is_ok() {
+            self.known.clone_from(&rows);
+        }
         let workspace = WorkspaceId {
             account: self.workspace.scope.id.account.clone(),
             workspace_id: self.workspace.workspace_id.clone(),
         };
         let at = self.context.clock.now();
         let seen = rows.values().map(|row| (row.session_cluster_id.clone(), row.kind, row.state)).collect();
-        let sweep = ClusterSweep { workspace: workspace.clone(), seen, complete: outcome.is_ok(), at };
+        let complete = listed.is_ok() && confirmed.is_ok();
+        let sweep = ClusterSweep { workspace: workspace.clone(), seen, complete, at };
         self.context.ledger.apply_clusters(sweep).await?;
-        outcome?;
-        self.known.clone_from(&rows);
+        listed?;
         self.context
             .exposition
             .update(|board| board.set_clusters(workspace, at, rows.into_values().collect()));
-        Ok(())
+        confirmed
     }
 }

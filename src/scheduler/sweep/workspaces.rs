@@ -1,4 +1,5 @@
-//! The workspaces of an account in a region; beneath each, its session clusters and Livy gateways.
+//! The workspaces of an account in a region, as ListWorkspaces has them or as the settings name them; beneath each, its
+//! session clusters and Livy gateways.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,12 +28,10 @@ impl WorkspacesSweep {
         Self { context, scope, children: Children::default(), known: BTreeMap::new() }
     }
 
-    /// Lets go of what another scope watches already; returns who that is.
+    /// Leaves out what another scope watches already; returns who that is.
     fn claim(&self, rows: &mut Vec<WorkspaceObservation>) -> Vec<String> {
-        let claims = &self.context.claims;
-        claims.keep(&self.scope.id, |id| rows.iter().any(|row| row.workspace_id == id));
         let mut conflicts = Vec::new();
-        rows.retain(|row| match claims.claim(&row.workspace_id, &self.scope.id) {
+        rows.retain(|row| match self.context.claims.claim(&row.workspace_id, &self.scope.id) {
             Ok(()) => true,
             Err(owner) => {
                 let id = &row.workspace_id;
@@ -76,32 +75,58 @@ fn id_of(row: &WorkspaceObservation) -> &str {
     &row.workspace_id
 }
 
-impl Sweep for WorkspacesSweep {
-    async fn sweep(&mut self) -> Result<(), SweepError> {
-        let timing = self.context.collectors.workspaces;
-        let begun = self.context.clock.now();
+impl WorkspacesSweep {
+    /// What is watched of a complete list, and what the settings name beside it.
+    fn chosen(&self, found: BTreeMap<String, WorkspaceObservation>) -> Vec<WorkspaceObservation> {
+        let filter = &self.scope.workspaces;
+        let mut chosen = found;
+        chosen.retain(|id, row| filter.matches(id, &row.name, &row.tags));
+        for id in &filter.ids {
+            chosen.entry(id.clone()).or_insert_with(|| WorkspaceObservation::unlisted(id));
+        }
+        chosen.into_values().collect()
+    }
+
+    async fn discover(&mut self) -> Result<BTreeMap<String, WorkspaceObservation>, SweepError> {
+        let page_size = self.context.collectors.workspaces.page_size;
         let mut found = BTreeMap::new();
         let client = &self.scope.client;
-        let fetch = |token: Option<String>| async move {
-            client.list_workspaces(token.as_deref(), timing.page_size).await
-        };
+        let fetch =
+            |token: Option<String>| async move { client.list_workspaces(token.as_deref(), page_size).await };
         let unusable = read_list(&self.context, TargetKind::Workspaces, &mut found, id_of, fetch).await?;
         keep_known(&mut found, &self.known, unusable);
         self.known.clone_from(&found);
+        Ok(found)
+    }
+}
 
-        let filter = &self.scope.workspaces;
-        let mut rows: Vec<WorkspaceObservation> =
-            found.into_values().filter(|row| filter.matches(&row.workspace_id, &row.name)).collect();
-        let conflicts = self.claim(&mut rows);
+impl Sweep for WorkspacesSweep {
+    async fn sweep(&mut self) -> Result<(), SweepError> {
+        let begun = self.context.clock.now();
+        let mut found = BTreeMap::new();
+        if self.scope.workspaces.discover {
+            let named = self.chosen(BTreeMap::new());
+            if !named.is_empty() && self.children.is_empty() {
+                // What the settings name does not wait for a list that may be refused.
+                let watched_since = self.context.ledger.watch_scope(self.scope.id.clone(), begun).await?;
+                self.reconcile(&named, watched_since);
+            }
+            found = self.discover().await?;
+        }
         let watched_since = self.context.ledger.watch_scope(self.scope.id.clone(), begun).await?;
+        let mut rows = self.chosen(found);
+        let conflicts = self.claim(&mut rows);
         self.reconcile(&rows, watched_since);
+        // Once its targets are told to end, and not before, another scope may have a workspace.
+        self.context.claims.keep(&self.scope.id, |id| rows.iter().any(|row| row.workspace_id == id));
         let now = self.context.clock.now();
         self.context.exposition.update(|board| board.set_workspaces(&self.scope.id, now, rows));
         if conflicts.is_empty() {
             return Ok(());
         }
         let message = format!(
-            "reached a second time, and left out here: workspace {}; give each workspace to one account and region",
+            "reached a second time, and left out here: workspace {}; give each workspace to one account and region, by \
+             workspaces.include, exclude, tags or ids",
             conflicts.join(", ")
         );
         Err(SweepError::new(FailureReason::Conflict, message))

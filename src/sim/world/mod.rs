@@ -9,6 +9,7 @@ mod session;
 mod workspace;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use cluster::{AppConfig, AutoStop, Cluster, ClusterSpec};
@@ -31,6 +32,8 @@ pub struct World {
     clock: VirtualClock,
     /// A view shares them; a change copies them where a view is at work, so that neither waits for the other.
     workspaces: Mutex<Arc<Vec<Workspace>>>,
+    /// Ever, so that no id comes twice.
+    workspaces_created: AtomicU64,
 }
 
 /// A session cluster at one moment.
@@ -80,7 +83,8 @@ impl World {
             .map(|number| Workspace::new(&config, number, config.start, config.history))
             .collect();
         let clock = VirtualClock::new(config.start, config.speed);
-        Self { clock, workspaces: Mutex::new(Arc::new(workspaces)), config }
+        let workspaces_created = AtomicU64::new(config.workspaces.into());
+        Self { clock, workspaces: Mutex::new(Arc::new(workspaces)), workspaces_created, config }
     }
 
     /// What the world was made from.
@@ -132,10 +136,24 @@ impl World {
     /// Adds a workspace at the present virtual time, its gateways with an empty history. Gives its id.
     pub fn add_workspace(&self) -> String {
         self.change(|workspaces, now| {
-            let workspace = Workspace::new(&self.config, workspaces.len() as u64, now, 0);
+            let number = self.workspaces_created.fetch_add(1, Ordering::Relaxed);
+            let workspace = Workspace::new(&self.config, number, now, 0);
             let id = workspace.id.clone();
             workspaces.push(workspace);
             id
+        })
+    }
+
+    /// Removes a workspace with all that is in it. Says whether there was one.
+    pub fn remove_workspace(&self, workspace_id: &str) -> bool {
+        self.change(|workspaces, _| workspaces.extract_if(.., |w| w.id == workspace_id).count() > 0)
+    }
+
+    /// Gives a workspace a tag, in the place of one with this key. Says whether there is such a workspace.
+    pub fn tag_workspace(&self, workspace_id: &str, key: &str, value: &str) -> bool {
+        self.change(|workspaces, _| {
+            let workspace = workspaces.iter_mut().find(|w| w.id == workspace_id);
+            workspace.map(|w| drop(w.tags.insert(key.to_owned(), value.to_owned()))).is_some()
         })
     }
 

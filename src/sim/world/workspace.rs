@@ -20,7 +20,7 @@ pub(crate) struct Workspace {
     pub(crate) name: String,
     pub(crate) payment_type: &'static str,
     pub(crate) resource_group_id: String,
-    pub(crate) tags: Vec<(&'static str, &'static str)>,
+    pub(crate) tags: BTreeMap<String, String>,
     pub(crate) created: UnixMillis,
     pub(crate) queues: Vec<String>,
     pub(crate) clusters: Vec<Cluster>,
@@ -45,7 +45,9 @@ impl Workspace {
             name: named.map_or_else(|| format!("workspace-{number}"), |name| (*name).to_owned()),
             payment_type: *pick(random(1), &["PayAsYouGo", "Pre"]),
             resource_group_id: format!("rg-acfm{:012x}", random(2) >> 16),
-            tags: vec![("team", *pick(random(3), &["data", "ads", "risk"])), ("managed-by", "terraform")],
+            tags: [("team", *pick(random(3), &["data", "ads", "risk"])), ("managed-by", "terraform")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
             created: epoch - DAY_MS * (30 + below(random(4), 300).cast_signed()),
             clusters: (0..u64::from(config.session_clusters))
                 .map(|n| Cluster::new(config, seed, n, &queues))

@@ -134,6 +134,73 @@ fn a_session_cluster_is_asked_for_by_name_before_it_is_let_go() {
 }
 
 #[test]
+fn a_session_cluster_that_cannot_be_asked_for_stays() {
+    let lab = Lab::new(world());
+    let workspace = &lab.world().workspace_ids()[0];
+    let clusters: Vec<String> =
+        lab.world().clusters(workspace).into_iter().map(|cluster| cluster.id).collect();
+    let info = |id: &str| metric("session_cluster_info").label("session_cluster_id", id);
+    let daemon = lab.settings().set("api.retries", "0").start();
+    for cluster in &clusters {
+        daemon.until_is(&info(cluster), 1.0);
+    }
+    let failure = metric("exporter_sweep_failure_info")
+        .label("target", "session_clusters")
+        .label("workspace_id", workspace)
+        .label("reason", "server_error");
+    let gone = &clusters[1];
+    let get = Scope::of(Operation::GetSessionCluster).resource(gone);
+    lab.simulator.faults().always(Fault::ServerError(500), get);
+    assert!(lab.world().remove_cluster(gone));
+    // The others of the workspace go on: what is not known of one says nothing of them.
+    lab.world().set_cluster_state(&clusters[0], ClusterState::Error, "DriverLost");
+    daemon.until_is(&failure, 1.0);
+    let state = metric("session_cluster_state").label("session_cluster_id", &clusters[0]);
+    daemon.until_is(&state.label("state", "Error"), 1.0);
+    for _ in 0..3 {
+        let page = daemon.sweeps("session_clusters", 2.0);
+        for cluster in &clusters {
+            info(cluster).assert_in(&page, 1.0);
+        }
+        failure.assert_in(&page, 1.0);
+    }
+    lab.simulator.faults().clear();
+    daemon.until("the end of the cluster", |page| match info(gone).count_in(page) {
+        0 => Ok(()),
+        _ => Err("it is there".to_owned()),
+    });
+    let page = daemon.until("the end of the failure", |page| match failure.count_in(page) {
+        0 => Ok(()),
+        _ => Err("it fails".to_owned()),
+    });
+    assert_eq!(
+        metric("session_cluster_info").label("workspace_id", workspace).count_in(&page),
+        clusters.len() - 1
+    );
+}
+
+#[test]
+fn a_session_cluster_that_cannot_be_asked_for_goes_when_what_is_known_of_it_is_too_old() {
+    let lab = Lab::new(world());
+    let workspace = &lab.world().workspace_ids()[0];
+    let gone = &lab.world().clusters(workspace)[1].id.clone();
+    let info = metric("session_cluster_info").label("session_cluster_id", gone);
+    let daemon = lab.settings().set("exposition.stale_after", "10s").start();
+    daemon.until_is(&info, 1.0);
+    let denied = Scope::of(Operation::GetSessionCluster);
+    lab.simulator.faults().always(Fault::Denied("NoPermission"), denied);
+    assert!(lab.world().remove_cluster(gone));
+    let failure = metric("exporter_sweep_failure_info").label("target", "session_clusters");
+    daemon.until_is(&failure.label("reason", "denied"), 1.0);
+    let page = daemon.until("the end of the cluster", |page| match info.count_in(page) {
+        0 => Ok(()),
+        _ => Err("it is there".to_owned()),
+    });
+    let others = metric("session_cluster_info").label("workspace_id", workspace).count_in(&page);
+    assert_eq!(others, lab.world().clusters(workspace).len(), "the others stay");
+}
+
+#[test]
 fn states_of_session_clusters_follow_and_their_changes_are_counted() {
     let lab = Lab::new(world());
     let workspace = &lab.world().workspace_ids()[0];

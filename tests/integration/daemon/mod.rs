@@ -2,7 +2,10 @@
 
 mod changing;
 mod counting;
+mod discovery;
 mod failing;
+mod network;
+mod policy;
 mod secrets;
 mod starting;
 mod steady;

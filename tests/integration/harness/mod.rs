@@ -6,11 +6,15 @@
 mod ledger;
 mod page;
 mod process;
+mod proxy;
+mod tls;
 mod truth;
 
 pub use ledger::sound;
 pub use page::{Matcher, PREFIX, Page, Series, metric};
 pub use process::{Daemon, Ended, Running, run, tied};
+pub use proxy::{Proxy, authorization};
+pub use tls::Authority;
 pub use truth::{Truth, counters};
 
 use std::collections::BTreeMap;
@@ -22,7 +26,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use emr_serverless_spark_exporter::clock::Clock;
-use emr_serverless_spark_exporter::sim::{Options, Simulator, World, WorldConfig};
+use emr_serverless_spark_exporter::sim::{AccessKey, Options, Simulator, World, WorldConfig};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -57,10 +61,15 @@ impl Lab {
     }
 
     pub fn with_options(world: WorldConfig, options: Options) -> Self {
+        Self::listening("127.0.0.1:0", world, options)
+    }
+
+    /// A simulator that listens on an address of one's choice.
+    pub fn listening(address: &str, world: WorldConfig, options: Options) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let simulator = runtime.block_on(async {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = tokio::net::TcpListener::bind(address).await.unwrap();
             Simulator::start(listener, World::new(world), options).unwrap()
         });
         Self { simulator, directory: tempfile::tempdir().unwrap(), _runtime: runtime }
@@ -85,13 +94,27 @@ impl Lab {
 
     /// Settings of an exporter that watches this world, in a hurry.
     pub fn settings(&self) -> Settings {
+        self.settings_for(&[self.account("test", &AccessKey::defaults()[0], &self.simulator.url())])
+    }
+
+    /// An account's settings: this world, by way of an endpoint; an empty one leaves the service's own.
+    pub fn account(&self, name: &str, key: &AccessKey, endpoint: &str) -> String {
+        format!(
+            "  - name: {name}\n    \
+                 credentials: {{type: static, access_key_id: {id}, access_key_secret: {secret}}}\n    \
+                 regions: [{region}]\n    \
+                 endpoint: {endpoint}\n",
+            id = key.id,
+            secret = key.secret,
+            region = self.world().config().region,
+        )
+    }
+
+    /// Settings of an exporter that watches these accounts, in a hurry.
+    pub fn settings_for(&self, accounts: &[String]) -> Settings {
         let file = self.directory.path().join("exporter.yaml");
         let yaml = format!(
-            "accounts:\n  \
-               - name: test\n    \
-                 credentials: {{type: static, access_key_id: sim-access-key-id, access_key_secret: sim-access-key-secret}}\n    \
-                 regions: [{region}]\n    \
-                 endpoint: {url}\n\
+            "accounts:\n{accounts}\
              collectors:\n  \
                workspaces: {{interval: 1s, page_size: 2}}\n  \
                session_clusters: {{interval: 1s, page_size: 2}}\n  \
@@ -102,8 +125,7 @@ impl Lab {
              exposition: {{zero_hold: 0s, stale_after: 1m}}\n\
              web: {{listen_address: \"127.0.0.1:0\"}}\n\
              log: {{level: debug}}\n",
-            region = self.world().config().region,
-            url = self.simulator.url(),
+            accounts = accounts.concat(),
             ledger = self.ledger().display(),
         );
         std::fs::write(&file, yaml).unwrap();

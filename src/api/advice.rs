@@ -1,0 +1,86 @@
+//! What to do about a connection that did not come about. Invariant: of fixed words, so that nothing secret is in them.
+
+use std::error::Error;
+use std::io;
+
+use tokio_rustls::rustls::{self, CertificateError};
+
+/// What to look at, after `; `; empty where the error says all there is to say.
+pub(super) fn advice(error: &(dyn Error + 'static)) -> &'static str {
+    causes(error).find_map(of_one).unwrap_or_default()
+}
+
+/// An error and what caused it, also where an I/O error holds another one, which it does not count as its cause.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| next(*error))
+}
+
+fn next<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(held) => Some(held),
+        None => error.source(),
+    }
+}
+
+fn of_one(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return of_tls(error);
+    }
+    // The HTTP client's own errors can be told by their words alone; a test with the program holds these against it.
+    let text = error.to_string();
+    if text.starts_with("dns error") {
+        return Some(
+            "; the name of the host is not known: look at the region's id, `endpoint`, `network` and this machine's DNS, or \
+             whether a proxy (`api.proxy`, HTTPS_PROXY) is needed",
+        );
+    }
+    if text.contains("proxy auth") {
+        return Some("; the proxy wants a user and a password, or others: see `api.proxy` or HTTPS_PROXY");
+    }
+    if text.contains("tunnel") {
+        return Some("; the proxy (`api.proxy` or HTTPS_PROXY) is not there, or does not let this through");
+    }
+    None
+}
+
+fn of_tls(error: &rustls::Error) -> Option<&'static str> {
+    let rustls::Error::InvalidCertificate(error) = error else {
+        return Some("; no TLS with what answers there: is it the service, or plain http, or a proxy?");
+    };
+    match error {
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            Some("; the certificate is for another host: look at `endpoint`, and at proxies on the way")
+        }
+        CertificateError::Expired
+        | CertificateError::ExpiredContext { .. }
+        | CertificateError::NotValidYet
+        | CertificateError::NotValidYetContext { .. } => Some(
+            "; the certificate is out of its time: look at this machine's clock, then at the certificate",
+        ),
+        _ => Some(
+            "; who signed the certificate is not trusted: put the certificate authority into the file that `api.ca_file` \
+             names, if you trust it",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_inside_an_io_error_is_found() {
+        let tls = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        let error = io::Error::other(io::Error::other(tls));
+        assert!(advice(&error).contains("`api.ca_file`"), "{}", advice(&error));
+        let tls = rustls::Error::InvalidCertificate(CertificateError::Expired);
+        assert!(advice(&io::Error::other(tls)).contains("clock"));
+        let tls = rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
+        assert!(advice(&tls).contains("plain http"));
+    }
+
+    #[test]
+    fn what_says_it_all_gets_no_advice() {
+        assert_eq!(advice(&io::Error::from(io::ErrorKind::ConnectionRefused)), "");
+    }
+}
