@@ -11,6 +11,8 @@ mod clock;
 mod control;
 mod errors;
 mod faults;
+mod identity;
+mod keys;
 mod mangle;
 mod routes;
 mod service;
@@ -38,8 +40,9 @@ use tokio_util::task::TaskTracker;
 pub use answers::LastToken;
 pub use clock::{SPEED_MAX, VirtualClock};
 pub use faults::{Fault, Faults, Scope};
+pub use identity::{CREDENTIALS_PATH, INSTANCE_ROLE, Identity, Issuer, MetadataModes, OIDC_TOKEN};
+pub use keys::{AccessKey, KeyRing, KeyStatus};
 pub use routes::Operation;
-pub use signature::{AccessKey, KeyStatus};
 pub use stats::Stats;
 pub use throttle::ThrottleForm;
 pub use world::{
@@ -149,6 +152,16 @@ impl Simulator {
     /// What goes wrong.
     pub fn faults(&self) -> &Faults {
         &self.service.faults
+    }
+
+    /// The AccessKeys that are accepted.
+    pub fn keys(&self) -> &KeyRing {
+        &self.service.checker.keys
+    }
+
+    /// How STS, the metadata service and the credentials URI hand out keys.
+    pub fn identity(&self) -> &Identity {
+        &self.service.identity
     }
 
     /// What it was asked so far. Control requests do not count.

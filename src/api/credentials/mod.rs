@@ -80,6 +80,11 @@ pub trait CredentialsObserver: Send + Sync {
     fn on_keys(&self, account: &str, expires: Option<UnixMillis>);
 }
 
+/// For whoever does not care.
+impl CredentialsObserver for () {
+    fn on_keys(&self, _: &str, _: Option<UnixMillis>) {}
+}
+
 /// What a provider is made of. It has no `Debug`: secrets may stand in the environment.
 pub struct ProviderOptions<'a> {
     /// Whose keys.

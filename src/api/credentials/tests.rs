@@ -134,7 +134,7 @@ async fn the_source_that_served_is_kept_though_an_earlier_one_comes_up() {
         &cli(r#"{"name": "default", "access_key_id": "x", "access_key_secret": "y"}"#),
     );
     assert_eq!(ready.fetch().await.unwrap().keys.id, "from-ini");
-    assert_eq!(ready.files(), [ini.clone()]);
+    assert_eq!(ready.files(), std::slice::from_ref(&ini));
     fs::remove_file(&ini).unwrap();
     let failure = ready.fetch().await.unwrap_err();
     assert_eq!(failure.why, format!("profile: {}: there is no such file", ini.display()));
