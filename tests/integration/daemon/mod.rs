@@ -2,6 +2,7 @@
 
 mod changing;
 mod counting;
+mod credentials;
 mod failing;
 mod secrets;
 mod starting;

@@ -1,5 +1,7 @@
 //! Sources without a network, and what is said where none serves.
 
+mod simulated;
+
 use std::fs;
 use std::path::Path;
 
@@ -66,18 +68,28 @@ impl Home {
 }
 
 fn ask(settings: &Credentials, home: &Path, env: &[(&str, &str)]) -> super::source::Ready {
+    let nowhere = Endpoint { https: false, authority: "127.0.0.1:1".to_owned() };
+    ask_at(settings, home, env, &nowhere, Clock::manual(0))
+}
+
+fn ask_at(
+    settings: &Credentials,
+    home: &Path,
+    env: &[(&str, &str)],
+    place: &Endpoint,
+    clock: Clock,
+) -> super::source::Ready {
     let overrides = vec![("accounts[0].regions".to_owned(), "cn-hangzhou".to_owned())];
     let config = load(LoadRequest { file: None, environment: [], overrides }).unwrap();
-    let nowhere = Endpoint { https: false, authority: "127.0.0.1:1".to_owned() };
     let account = Account {
-        sts_endpoint: Some(nowhere.clone()),
-        metadata_endpoint: Some(nowhere),
+        sts_endpoint: Some(place.clone()),
+        metadata_endpoint: Some(place.clone()),
         ..config.accounts[0].clone()
     };
     let mut env: Vec<(String, String)> = env.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect();
     env.push(("HOME".to_owned(), home.display().to_string()));
     let look_up = move |name: &str| env.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
-    let tools = Tools::new(&account, &config.api, Box::new(look_up), Clock::manual(0));
+    let tools = Tools::new(&account, &config.api, Box::new(look_up), clock);
     Source::from(settings).with(tools)
 }
 
