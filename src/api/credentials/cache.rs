@@ -14,6 +14,7 @@ use super::error::{CredentialsError, Failure};
 use super::source::{Fetch, Fetched};
 use super::{AccessCredentials, CredentialsFuture, CredentialsObserver, CredentialsProvider};
 use crate::clock::{Clock, UnixMillis, millis};
+use crate::model::FailureReason;
 
 /// Renewal begins this long before the end, or earlier by the jitter; of keys with a short life at two thirds of it.
 const LEAD_MAX: Duration = Duration::from_secs(15 * 60);
@@ -176,7 +177,10 @@ impl<F: Fetch> Renewal<F> {
             // Before the fetch: what changes meanwhile is a change.
             let files = self.look_at_files().await;
             let fetched = tokio::time::timeout(FETCH_MAX, self.source.fetch()).await;
-            let late = |_| Failure::absent(format!("no answer within {} s", FETCH_MAX.as_secs()));
+            let late = |_| Failure {
+                why: format!("no answer within {} s", FETCH_MAX.as_secs()),
+                reason: FailureReason::Timeout,
+            };
             let pause = match fetched.map_err(late).flatten() {
                 Ok(fetched) => self.succeeded(fetched),
                 Err(failure) => self.failed(failure),

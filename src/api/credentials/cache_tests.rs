@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::api::credentials::source::Expiry;
-use crate::model::FailureReason;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -67,11 +66,15 @@ impl Bench {
     }
 
     fn start(&self) -> Arc<Cached> {
+        self.start_with(|| 0.0)
+    }
+
+    fn start_with(&self, jitter: fn() -> f64) -> Arc<Cached> {
         let background = Background {
             account: "a".to_owned(),
             clock: self.clock.clone(),
             observer: Arc::clone(&self.seen) as Arc<dyn CredentialsObserver>,
-            jitter: || 0.0,
+            jitter,
         };
         Arc::new(Cached::start(self.fake.clone(), background))
     }
@@ -119,6 +122,27 @@ async fn keys_are_renewed_ahead_of_their_end_and_nobody_waits_for_it() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(id(&cached).await.as_deref(), Ok("k2"));
     assert_eq!(*bench.seen.0.lock().unwrap(), [Some(7), Some(7)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn chance_makes_a_renewal_earlier_and_never_later() {
+    let bench = Bench::new(vec![Ok(("k", Some(HOUR)))]);
+    let cached = bench.start_with(|| 1.0);
+    assert!(id(&cached).await.is_ok());
+    tokio::time::sleep(40 * MINUTE - Duration::from_secs(1)).await;
+    assert_eq!(bench.fetches(), 1);
+    tokio::time::sleep(Duration::from_millis(1_050)).await;
+    assert_eq!(bench.fetches(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_hangs_is_given_up_and_asked_again() {
+    let mut bench = Bench::new(vec![Ok(("k", None))]);
+    bench.fake.takes = HOUR;
+    let cached = bench.start();
+    assert_eq!(id(&cached).await.unwrap_err(), "no keys: no answer within 90 s");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(bench.fetches(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ impl CredentialsMetrics {
         Ok(Self {
             expiry: make.float_gauges(
                 "exporter_credentials_expiry_timestamp_seconds",
-                "When the keys in use expire, in seconds since the epoch; they are renewed 15 minutes before or earlier. \
+                "When the keys in use expire, in seconds since the epoch; they are renewed well ahead of it. \
                  Absent for keys that do not expire.",
                 &["account"],
             )?,
