@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -288,13 +288,13 @@ impl<F: Fetch> Renewal<F> {
 #[derive(Debug, PartialEq, Eq)]
 struct Stamp {
     path: PathBuf,
-    /// Modification and size; `None` where there is no such file.
-    seen: Option<(Option<SystemTime>, u64)>,
+    /// Modification and size, as text; `None` where there is no such file.
+    seen: Option<String>,
 }
 
 impl Stamp {
     fn of(path: PathBuf) -> Self {
-        let seen = std::fs::metadata(&path).ok().map(|file| (file.modified().ok(), file.len()));
+        let seen = std::fs::metadata(&path).ok().map(|file| format!("{:?} {}", file.modified(), file.len()));
         Self { path, seen }
     }
 }
