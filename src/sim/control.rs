@@ -86,7 +86,7 @@ struct IdentityRequest {
     oidc_token: Option<String>,
     /// The one that a role asks for; empty: none.
     external_id: Option<String>,
-    /// `both`, `token_only` or `plain_only`.
+    /// `both`, `token_only`, `plain_only` or `token_useless`.
     metadata: Option<String>,
     /// The name of an issuer, to answer with `status` (403) and `code` (NoPermission).
     refuse: Option<String>,
@@ -122,6 +122,7 @@ fn set_identity(service: &Service, body: &[u8]) -> Result<Value, String> {
         None => {}
         Some("both") => identity.set_metadata_modes(MetadataModes::Both),
         Some("token_only") => identity.set_metadata_modes(MetadataModes::TokenOnly),
+        Some("token_useless") => identity.set_metadata_modes(MetadataModes::TokenUseless),
         Some("plain_only") => identity.set_metadata_modes(MetadataModes::PlainOnly),
         Some(other) => return Err(format!("no mode {other}")),
     }

@@ -156,10 +156,11 @@ def ecs(**more):
 
 
 def judge_metadata():
-    for modes in ("both", "token_only", "plain_only"):
+    for modes in ("both", "token_only", "plain_only", "token_useless"):
         identity(metadata=modes)
         serves(f"ecs_ram_role, {modes}", ecs(), "Metadata")
         serves(f"ecs_ram_role by name, {modes}", ecs(role_name="sim-node-role"), "Metadata")
+    identity(metadata="plain_only")
     fails("ecs_ram_role, v1 disabled", ecs(disable_imds_v1=True).get_credentials, "404")
     identity(metadata="both")
     serves("ecs_ram_role, v1 disabled", ecs(disable_imds_v1=True), "Metadata")

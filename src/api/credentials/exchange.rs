@@ -14,16 +14,18 @@ use crate::api::error::{Cause, SetupError};
 use crate::api::text::printable;
 use crate::api::transport::{Origin, http_client};
 use crate::clock::Clock;
-use crate::config::{Endpoint, Network};
+use crate::config::{self, Endpoint, Network};
 
 /// Keys take 2 KiB or so.
 const BODY_BYTES_MAX: usize = 64 << 10;
 
-/// The client for an endpoint, with the settings' proxy, authorities and timeouts.
+/// The client for an endpoint, with the settings' authorities and timeouts, and for https with their proxy: keys in the
+/// clear are for nobody on the way.
 pub(super) fn client(tools: &Tools, endpoint: &Endpoint) -> Result<(Origin, reqwest::Client), Failure> {
     let built = || -> Result<_, SetupError> {
         let origin = Origin::new("", Network::Public, Some(endpoint))?;
-        let http = http_client(&origin, &tools.limits)?;
+        let proxy = tools.limits.proxy.clone().filter(|_| endpoint.https);
+        let http = http_client(&origin, &config::Api { proxy, ..tools.limits.clone() })?;
         Ok((origin, http))
     };
     built().map_err(|error| Failure::from(Cause::from(error)))

@@ -16,11 +16,16 @@ pub(super) async fn fetch(tools: &Tools, uri: &SecretString) -> Result<Fetched, 
     let url = Url::parse(uri.expose_secret()).map_err(|_| Failure::absent("the URI is none"))?;
     let host = url.host_str().unwrap_or_default();
     let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    // The service may repeat what it was asked: all of it, the path, the query.
+    let hidden = AccessCredentials {
+        id: url.query().unwrap_or_default().to_owned(),
+        secret: uri.clone(),
+        security_token: (url.path() != "/").then(|| url.path().into()),
+    };
     let (_, http) = client(tools, &Endpoint { https: url.scheme() == "https", authority })?;
     let answer = exchange(&http, Request::new(Method::GET, url), &tools.clock).await?;
     if answer.status == 200 {
         return keys_in::<Handed>(answer);
     }
-    let hidden = AccessCredentials { id: String::new(), secret: uri.clone(), security_token: None };
     Err(answer.refusal(&hidden).into())
 }

@@ -53,7 +53,7 @@ fn may_ask(identity: &Identity, request: &Request<'_>) -> bool {
     let given = request.parts.headers.get("x-aliyun-ecs-metadata-token");
     match given.and_then(|token| token.to_str().ok()) {
         Some(token) => {
-            state.modes != MetadataModes::PlainOnly
+            matches!(state.modes, MetadataModes::Both | MetadataModes::TokenOnly)
                 && state.metadata_tokens.iter().any(|known| known == token)
         }
         None => state.modes != MetadataModes::TokenOnly,

@@ -65,6 +65,8 @@ pub enum MetadataModes {
     TokenOnly,
     /// Without a token only: an old instance.
     PlainOnly,
+    /// Without a token only, though tokens are given.
+    TokenUseless,
 }
 
 /// How keys are handed out.
@@ -158,7 +160,8 @@ impl Identity {
     fn issue(&self, issuer: Issuer, lifetime: Duration, request: &Request<'_>) -> Result<Value, ApiError> {
         let mut state = self.lock();
         if let Some((status, code)) = state.refused.get(&issuer) {
-            return Err(ApiError::new(*status, code, "Refused on purpose."));
+            let message = format!("Refused on purpose: {}", request.parts.uri);
+            return Err(ApiError::new(*status, code, &message));
         }
         *state.served.entry(issuer).or_default() += 1;
         let lifetime = state.lifetime.unwrap_or(lifetime);

@@ -91,12 +91,14 @@ async fn what_sts_says_is_told_with_its_reason_and_without_secrets() {
     home.write("token", OIDC_TOKEN);
     assert!(fetch(&simulator, &settings, 0).await.is_ok());
 
-    let down = format!("{}?MARKER", CREDENTIALS_PATH);
+    // The service repeats path and query.
+    let down = format!("{CREDENTIALS_PATH}?MARKER");
     simulator.identity().refuse(Issuer::CredentialsUri, 500, "Broken");
     let uri = Credentials::CredentialsUri(format!("{}{down}", simulator.url()).into());
     let failure = fetch(&simulator, &uri, 0).await.unwrap_err();
     assert!(failure.why.starts_with("credentials_uri: HTTP 500 Broken"), "{}", failure.why);
-    assert!(!failure.why.contains("MARKER"), "{}", failure.why);
+    let hides = |text: &str| !text.contains("MARKER") && !text.contains(CREDENTIALS_PATH);
+    assert!(failure.why.contains("***") && hides(&failure.why), "{}", failure.why);
     simulator.stop().await;
 }
 
@@ -112,6 +114,8 @@ async fn the_metadata_service_is_asked_with_a_token_or_where_allowed_without() {
         (MetadataModes::TokenOnly, false, Ok(())),
         (MetadataModes::TokenOnly, true, Ok(())),
         (MetadataModes::PlainOnly, false, Ok(())),
+        (MetadataModes::TokenUseless, false, Ok(())),
+        (MetadataModes::TokenUseless, true, Err("HTTP 403: an HTML page instead of JSON")),
         (MetadataModes::PlainOnly, true, Err("(disable_imds_v1 rules out the other mode)")),
     ] {
         simulator.identity().set_metadata_modes(modes);
