@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use emr_serverless_spark_exporter::api::credentials::provider_for;
+use emr_serverless_spark_exporter::api::credentials::{ProviderOptions, provider};
 use emr_serverless_spark_exporter::api::{Client, ClientOptions};
 use emr_serverless_spark_exporter::app::Exporter;
 use emr_serverless_spark_exporter::clock::Clock;
@@ -152,16 +152,23 @@ fn poll_often(url: &str, ledger: &str, polls: u32) -> Outcome<Value> {
 fn fetch(url: &str, pages: u64, max_in_flight: &str) -> Outcome<Value> {
     let config = settings(url, "unused", max_in_flight)?;
     let account = config.accounts.first().ok_or("no account")?;
-    let client = Client::new(ClientOptions {
-        region: "cn-hangzhou",
-        network: account.network,
-        endpoint: account.endpoint.as_ref(),
-        limits: &config.api,
-        credentials: provider_for(&account.credentials, |_| None),
-        clock: Clock::System,
-        observer: Arc::new(()),
-    })?;
     let work = async {
+        let credentials = provider(ProviderOptions {
+            account,
+            limits: &config.api,
+            env: Box::new(|_| None),
+            clock: Clock::System,
+            observer: Arc::new(()),
+        });
+        let client = Client::new(ClientOptions {
+            region: "cn-hangzhou",
+            network: account.network,
+            endpoint: account.endpoint.as_ref(),
+            limits: &config.api,
+            credentials,
+            clock: Clock::System,
+            observer: Arc::new(()),
+        })?;
         let workspaces = client.list_workspaces(None, PAGE).await?;
         let workspace = workspaces.rows.first().and_then(|row| row.workspace_id.clone()).unwrap_or_default();
         let gateways = client.list_livy_compute(&workspace).await?;

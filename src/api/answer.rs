@@ -12,7 +12,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::credentials::AccessCredentials;
 use super::error::{Cause, Problem, Refusal};
 use super::text::{MESSAGE_CHARS_MAX, printable};
-use super::wire::{Body, Found, Row, parse};
+use super::wire::{Body, Found, Row, Workspace, parse};
 use crate::clock::UnixMillis;
 
 /// The longest code, request id or content type that is kept, in characters.
@@ -127,6 +127,11 @@ impl Answer {
         Err(self.malformed(body.head.request_id.as_deref(), keys, problem))
     }
 
+    /// What an answer that says no says, whatever was asked.
+    pub(super) fn refusal(&self, keys: &AccessCredentials) -> Cause {
+        self.refused(self.parse::<Workspace>(&["workspaces"]), keys)
+    }
+
     fn parse<T: Row>(&self, place: &'static [&'static str]) -> Result<Body<T>, Problem> {
         // Bytes that are no UTF-8 become replacement characters: they spoil a name, not the page.
         let text =
@@ -186,7 +191,7 @@ impl Answer {
         u64::try_from(http_date(text)? - self.received).ok().map(Duration::from_millis)
     }
 
-    fn server_date(&self) -> Option<UnixMillis> {
+    pub(super) fn server_date(&self) -> Option<UnixMillis> {
         http_date(self.header(DATE.as_str())?)
     }
 

@@ -80,6 +80,9 @@ impl Shared {
             }
             shape(&answer, body, call.place[call.place.len() - 1], &keys)
         });
+        if let Err(Cause::Refused(refusal)) = &result {
+            self.credentials.rejected(&keys, &refusal.code);
+        }
         let outcome =
             result.as_ref().map_or_else(|cause| Outcome::Failure(cause.reason()), |_| Outcome::Success);
         self.observer.on_attempt(call.subject.action, outcome, started.elapsed());
@@ -152,13 +155,16 @@ fn wait(cause: &Cause, delay: Duration) -> Duration {
 }
 
 /// A transport error, without the URL: it would repeat path and query in every message.
-fn lost(error: reqwest::Error, otherwise: fn(reqwest::Error) -> Cause) -> Cause {
+pub(super) fn lost(error: reqwest::Error, otherwise: fn(reqwest::Error) -> Cause) -> Cause {
     let error = error.without_url();
     if error.is_timeout() { Cause::Timeout(error) } else { otherwise(error) }
 }
 
 /// The headers on the wire; `Host` is left to the HTTP client, which sends the one that was signed.
-fn header_map(signed: &[(&str, &str)], authorization: &str) -> Result<HeaderMap, CredentialsError> {
+pub(super) fn header_map(
+    signed: &[(&str, &str)],
+    authorization: &str,
+) -> Result<HeaderMap, CredentialsError> {
     let mut map = HeaderMap::with_capacity(signed.len() + 4);
     for &(name, value) in signed.iter().filter(|(name, _)| *name != "host") {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| CredentialsError::Unsendable)?;

@@ -228,7 +228,7 @@ impl Cause {
         match self {
             // No request can be sent, as over a network that is not there.
             Self::Setup(_) | Self::Unreachable(_) => FailureReason::Unreachable,
-            Self::Credentials(_) => FailureReason::Unauthenticated,
+            Self::Credentials(error) => error.reason(),
             Self::Unsendable(_) => FailureReason::Rejected,
             Self::Timeout(_) => FailureReason::Timeout,
             Self::Cut(_) | Self::TooLarge { .. } | Self::Malformed { .. } => FailureReason::Malformed,

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::RequestObserver;
+use crate::api::credentials::CredentialsObserver;
+use crate::clock::UnixMillis;
 use crate::ledger::CommitObserver;
 use crate::metrics::OwnMetrics;
 use crate::model::{Action, Outcome};
@@ -19,6 +21,12 @@ impl RequestObserver for Bridge {
 
     fn on_malformed(&self, name: &'static str) {
         self.0.api.malformed_field(name);
+    }
+}
+
+impl CredentialsObserver for Bridge {
+    fn on_keys(&self, account: &str, expires: Option<UnixMillis>) {
+        self.0.credentials.keys(account, expires);
     }
 }
 

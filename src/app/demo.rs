@@ -9,7 +9,7 @@ use super::{AppError, Exporter, ended_by_signal};
 use crate::cli::{DemoFlags, SimFlags};
 use crate::config::{self, Config, LoadRequest};
 use crate::server;
-use crate::sim::{AccessKey, Options, Simulator, TlsIdentity, World, WorldConfig};
+use crate::sim::{AccessKey, CREDENTIALS_PATH, Options, Simulator, TlsIdentity, World, WorldConfig};
 
 /// Runs the simulator and an exporter that watches it, until the process is told to end.
 ///
@@ -56,9 +56,11 @@ pub async fn simulate(flags: SimFlags) -> Result<(), AppError> {
     let keys = key();
     say(&format!(
         "Simulator of the EMR Serverless Spark API at {url}, region {region}\n  \
-         key id {id}, key secret {secret} (made up)\n  truth  {url}/sim/v1/truth\n\nCtrl-C ends it.",
+         key id {id}, key secret {secret} (made up)\n  truth  {url}/sim/v1/truth\n  \
+         STS, a metadata service of ECS, and keys at {url}{uri}\n\nCtrl-C ends it.",
         url = simulator.url(),
         region = simulator.world().config().region,
+        uri = CREDENTIALS_PATH,
         id = keys.id,
         secret = keys.secret,
     ));

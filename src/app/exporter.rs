@@ -13,7 +13,7 @@ use super::backup::Backups;
 use super::bridge::Bridge;
 use super::content::{Content, Page};
 use super::publish::Publisher;
-use crate::api::credentials::provider_for;
+use crate::api::credentials::{ProviderOptions, provider};
 use crate::api::wire::malformed_names;
 use crate::api::{Client, ClientOptions};
 use crate::clock::Clock;
@@ -139,8 +139,14 @@ fn scopes(
     for account in &config.accounts {
         let variables = Arc::clone(&environment);
         let look_up = move |name: &str| variables.get(name).cloned();
-        let credentials = provider_for(&account.credentials, look_up);
         let limits = account.api.over(&config.api);
+        let credentials = provider(ProviderOptions {
+            account,
+            limits: &limits,
+            env: Box::new(look_up),
+            clock: clock.clone(),
+            observer: Arc::new(Bridge(Arc::clone(own))),
+        });
         for region in &account.regions {
             let id = ScopeId { account: account.name.clone(), region: region.clone() };
             let client = Client::new(ClientOptions {

@@ -4,6 +4,7 @@
 //! Way of a value: YAML, variables and flags → sources of the `config` crate → one merged tree → typed reader → [`Config`].
 
 mod accounts;
+mod credentials;
 mod error;
 mod reader;
 mod schema;
@@ -23,7 +24,7 @@ use error::{Place, Problem};
 use reader::Reader;
 pub use sections::{LOG_FORMATS, LOG_LEVELS};
 pub use types::*;
-pub use units::listen_address;
+pub use units::{credentials_uri, listen_address};
 
 /// What settings are made of, the weakest first. Below them all lie the defaults.
 /// It has no `Debug`: secrets may stand in the environment.

@@ -106,6 +106,12 @@ impl Reader {
         self.find(path).is_some_and(|value| value.kind != ValueKind::Nil)
     }
 
+    /// Whether something else than the default stands at the path.
+    pub(super) fn is_changed(&self, path: &str) -> bool {
+        let default = schema::key(path).and_then(|key| key.default);
+        self.is_given(path) && self.text(path).is_none_or(|(text, _)| Some(text.as_str()) != default)
+    }
+
     /// Whether a problem was noted at the path or below it.
     pub(super) fn has_failed(&self, path: &str) -> bool {
         let below = |key: &str| {

@@ -29,13 +29,30 @@ pub(super) const KEYS: &[Key] = &[
     text("accounts[].name", Some("default")),
     text("accounts[].credentials.type", Some("default")),
     text("accounts[].credentials.access_key_id", None),
+    text("accounts[].credentials.access_key_id_file", None),
     text("accounts[].credentials.access_key_secret", None),
     text("accounts[].credentials.access_key_secret_file", None),
     text("accounts[].credentials.security_token", None),
     text("accounts[].credentials.security_token_file", None),
+    text("accounts[].credentials.role_arn", None),
+    text("accounts[].credentials.role_session_name", Some("emr-serverless-spark-exporter")),
+    text("accounts[].credentials.duration", Some("1h")),
+    text("accounts[].credentials.policy", None),
+    text("accounts[].credentials.external_id", None),
+    // Credentials of their own: `pattern` takes what is within for what is around it.
+    text("accounts[].credentials.source", None),
+    text("accounts[].credentials.oidc_provider_arn", None),
+    text("accounts[].credentials.oidc_token_file", None),
+    text("accounts[].credentials.role_name", None),
+    text("accounts[].credentials.disable_imds_v1", Some("false")),
+    text("accounts[].credentials.uri", None),
+    text("accounts[].credentials.profile", None),
+    text("accounts[].credentials.profile_file", None),
     list("accounts[].regions", None),
     text("accounts[].network", Some("public")),
     text("accounts[].endpoint", None),
+    text("accounts[].sts_endpoint", None),
+    text("accounts[].metadata_endpoint", None),
     text("accounts[].allow_http", Some("false")),
     text("accounts[].workspaces.discover", Some("true")),
     list("accounts[].workspaces.include", Some("*")),
@@ -124,15 +141,21 @@ pub(super) fn key(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)
 }
 
-/// `accounts[3].name` → `accounts[].name`
+/// `accounts[3].name` → `accounts[].name`. Credentials nest: `….credentials.source.type` → `….credentials.type`.
 fn pattern(path: &str) -> String {
+    const NESTED: &str = "accounts[].credentials.source";
     let mut inside = false;
-    path.chars()
+    let mut pattern: String = path
+        .chars()
         .filter(|c| {
             inside = *c == '[' || inside && *c != ']';
             !inside || *c == '['
         })
-        .collect()
+        .collect();
+    while pattern.strip_prefix(NESTED).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')) {
+        pattern.replace_range(.."accounts[].credentials".len() + ".source".len(), "accounts[].credentials");
+    }
+    pattern
 }
 
 /// The path of `name` inside the section `path`.
@@ -239,6 +262,9 @@ mod tests {
             ("accounts", Some(Shape::Sections)),
             ("accounts[7]", Some(Shape::Section)),
             ("accounts[7].credentials", Some(Shape::Section)),
+            ("accounts[7].credentials.source", Some(Shape::Section)),
+            ("accounts[7].credentials.source.source.type", Some(Shape::Text)),
+            ("accounts[7].credentials.sources", None),
             ("accounts[7].regions", Some(Shape::List)),
             ("accounts[7].regions[0]", Some(Shape::Text)),
             ("accounts[7].workspaces.tags", Some(Shape::Map)),

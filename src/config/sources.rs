@@ -52,14 +52,9 @@ pub(super) fn file(path: &Path, problems: &mut Vec<Problem>) -> Result<Layer, Ve
 /// The text of a small file; the error says in words why there is none.
 pub(super) fn read_text(path: &Path) -> Result<String, String> {
     let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)).map_err(
-        |error| match error.kind() {
-            io::ErrorKind::NotFound => "there is no such file".to_owned(),
-            io::ErrorKind::IsADirectory => "this is a directory, not a file".to_owned(),
-            io::ErrorKind::PermissionDenied => "no permission to read this file".to_owned(),
-            _ => format!("cannot read this file: {error}"),
-        },
-    )?;
+    File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+        .map_err(|error| unreadable(&error))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err("the file is larger than 1 MiB".to_owned());
     }
@@ -68,6 +63,16 @@ pub(super) fn read_text(path: &Path) -> Result<String, String> {
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
         format!("the file is not UTF-8 text (line {line})")
     })
+}
+
+/// Why a file cannot be read, in words.
+pub(super) fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::IsADirectory => "this is a directory, not a file".to_owned(),
+        io::ErrorKind::PermissionDenied => "no permission to read this file".to_owned(),
+        _ => format!("cannot read this file: {error}"),
+    }
 }
 
 /// The value with its nulls, unknown keys and wrong shapes left out, the latter two as problems.

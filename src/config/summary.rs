@@ -4,18 +4,14 @@ use std::fmt::Write;
 
 use humantime::format_duration;
 
-use super::{Config, Credentials};
+use super::Config;
 
 impl Config {
     /// What `check-config` prints.
     pub fn summary(&self) -> String {
         let mut text = String::from("the configuration is valid\n");
         for account in &self.accounts {
-            let credentials = match account.credentials {
-                Credentials::Default => "default",
-                Credentials::Static(_) => "static",
-                Credentials::Sts(..) => "sts",
-            };
+            let credentials = account.credentials.name();
             let regions = account.regions.join(", ");
             // Writing to a String cannot fail.
             let _ = writeln!(text, "account {}: {credentials} credentials, regions {regions}", account.name);

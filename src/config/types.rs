@@ -6,6 +6,9 @@ use std::time::Duration;
 use globset::{GlobMatcher, GlobSet};
 use secrecy::SecretString;
 
+pub use super::credentials::{
+    AccessKey, Credentials, EcsRole, OidcRole, Profile, Role, Secret, read_profile_file, read_secret,
+};
 pub use crate::model::Baseline;
 
 /// Everything the daemon is told.
@@ -40,37 +43,16 @@ pub struct Account {
     pub network: Network,
     /// Instead of the service's own endpoint: `https://host[:port]`, or `http://` towards loopback or with `allow_http`.
     pub endpoint: Option<Endpoint>,
+    /// Instead of STS's own endpoint: `https://host[:port]`, or `http://` towards loopback.
+    pub sts_endpoint: Option<Endpoint>,
+    /// Instead of the metadata service of ECS, `http://100.100.100.200`: another `http://` address of this machine.
+    pub metadata_endpoint: Option<Endpoint>,
+    /// Whether keys may come in the clear from another machine.
+    pub allow_http: bool,
     /// Which workspaces to watch.
     pub workspaces: WorkspaceFilter,
     /// What it has of its own among the limits and ways of the API client.
     pub api: AccountApi,
-}
-
-/// Where an account's keys come from.
-#[derive(Clone, Debug)]
-pub enum Credentials {
-    /// The default chain of the official SDKs, so far as this version goes: the environment variables
-    /// `ALIBABA_CLOUD_ACCESS_KEY_ID`, `ALIBABA_CLOUD_ACCESS_KEY_SECRET` and, optional, `ALIBABA_CLOUD_SECURITY_TOKEN`.
-    Default,
-    /// A long-lived key.
-    Static(AccessKey),
-    /// A temporary key with its security token.
-    Sts(AccessKey, SecretString),
-}
-
-/// An AccessKey pair.
-#[derive(Clone)]
-pub struct AccessKey {
-    /// The AccessKey id. Not a secret, but not for labels or logs either.
-    pub id: String,
-    /// The AccessKey secret.
-    pub secret: SecretString,
-}
-
-impl std::fmt::Debug for AccessKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("AccessKey")
-    }
 }
 
 /// Which of the service's endpoints to use.

@@ -143,6 +143,25 @@ pub(super) fn is_loopback(endpoint: &Endpoint) -> bool {
         || v6.and_then(|host| host.parse::<Ipv6Addr>().ok()).is_some_and(|ip| ip.is_loopback())
 }
 
+/// `https://host[:port]/path?query`; plain http towards this machine, or where `allow_http` says so.
+///
+/// # Errors
+/// What was expected, in words, without the text: it may hold a secret.
+pub fn credentials_uri(text: &str, allow_http: bool) -> Result<(), String> {
+    let expected = "expected https://host/path, or http:// on this machine, such as http://127.0.0.1:7002/keys; the \
+                    value is not shown";
+    let (scheme, rest) = text.split_once("://").ok_or(expected)?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let endpoint = endpoint(&format!("{scheme}://{}", &rest[..end])).map_err(|_| expected)?;
+    if !rest[end..].bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
+        return Err(expected.to_owned());
+    }
+    if endpoint.https || allow_http || is_loopback(&endpoint) {
+        return Ok(());
+    }
+    Err("plain http sends keys in the clear; use https, or set allow_http: true for the account".to_owned())
+}
+
 /// `http://[user:password@]host:port`
 pub(super) fn proxy(text: &str) -> Result<String, String> {
     let authority = text.strip_prefix("http://").map(|rest| rest.rsplit_once('@').unwrap_or(("", rest)));

@@ -10,26 +10,22 @@ use serde_json::{Value, json};
 
 use super::answers::bytes;
 use super::faults::{Fault, Faults, Scope};
+use super::identity::{Issuer, MetadataModes};
 use super::policy::{Enforced, RamPolicy};
 use super::routes::Operation;
-use super::service::Reply;
+use super::service::{Reply, Service};
 use super::throttle::ThrottleForm;
 use super::world::{QueueTruth, View, Workspace, World};
 
-const HELP: &str =
-    "GET /sim/v1/truth, POST /sim/v1/clock, POST or DELETE /sim/v1/faults, PUT or DELETE /sim/v1/policy";
+const HELP: &str = "GET /sim/v1/truth, POST /sim/v1/clock, POST /sim/v1/identity, POST or DELETE /sim/v1/faults, \
+     PUT or DELETE /sim/v1/policy";
 
 /// Where the side door is.
 pub(crate) const PREFIX: &str = "/sim/";
 
 /// Answers a control request: 200 with JSON, or 400/404 with `{"error": …}`.
-pub(crate) async fn answer(
-    world: &Arc<World>,
-    faults: &Faults,
-    policy: &Enforced,
-    parts: &Parts,
-    body: &[u8],
-) -> Reply {
+pub(crate) async fn answer(service: &Service, parts: &Parts, body: &[u8]) -> Reply {
+    let (world, faults) = (&service.world, &service.faults);
     let result = match (&parts.method, parts.uri.path()) {
         (&Method::GET, "/sim/v1/truth") => {
             let world = Arc::clone(world);
@@ -42,9 +38,10 @@ pub(crate) async fn answer(
             faults.clear();
             Ok(json!({"armed": 0}))
         }
-        (&Method::PUT, "/sim/v1/policy") => enforce(policy, body).map_err(|e| (400, e)),
+        (&Method::POST, "/sim/v1/identity") => set_identity(service, body).map_err(|e| (400, e)),
+        (&Method::PUT, "/sim/v1/policy") => enforce(&service.policy, body).map_err(|e| (400, e)),
         (&Method::DELETE, "/sim/v1/policy") => {
-            policy.set(None);
+            service.policy.set(None);
             Ok(json!({"enforced": false}))
         }
         _ => Err((404, HELP.to_owned())),
@@ -82,6 +79,74 @@ fn set_clock(world: &World, body: &[u8]) -> Result<Value, String> {
         world.clock().advance(Duration::from_secs(seconds.into()));
     }
     Ok(json!({"now": world.clock().now(), "speed": world.clock().speed()}))
+}
+
+/// What becomes of keys; what is left out stays as it is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IdentityRequest {
+    /// How long keys last from now on; 0: as it is asked for.
+    lifetime_seconds: Option<u32>,
+    #[serde(default)]
+    expire_issued: bool,
+    #[serde(default)]
+    revoke_issued: bool,
+    /// The id of a key.
+    revoke: Option<String>,
+    /// The one that is accepted.
+    oidc_token: Option<String>,
+    /// The one that a role asks for; empty: none.
+    external_id: Option<String>,
+    /// `both`, `token_only`, `plain_only` or `token_useless`.
+    metadata: Option<String>,
+    /// The name of an issuer, to answer with `status` (403) and `code` (NoPermission).
+    refuse: Option<String>,
+    status: Option<u16>,
+    code: Option<String>,
+    /// The name of an issuer.
+    allow: Option<String>,
+}
+
+fn set_identity(service: &Service, body: &[u8]) -> Result<Value, String> {
+    let request: IdentityRequest = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+    let (identity, keys) = (&service.identity, &service.checker.keys);
+    let issuer = |name: &str| Issuer::from_name(name).ok_or_else(|| format!("no issuer {name}"));
+    if let Some(seconds) = request.lifetime_seconds {
+        identity.set_lifetime((seconds > 0).then(|| Duration::from_secs(seconds.into())));
+    }
+    if request.expire_issued {
+        keys.expire_issued();
+    }
+    if request.revoke_issued {
+        keys.revoke_issued();
+    }
+    if let Some(id) = &request.revoke {
+        keys.revoke(id);
+    }
+    if let Some(token) = &request.oidc_token {
+        identity.set_oidc_token(token);
+    }
+    if let Some(id) = &request.external_id {
+        identity.set_external_id(Some(id.as_str()).filter(|id| !id.is_empty()));
+    }
+    match request.metadata.as_deref() {
+        None => {}
+        Some("both") => identity.set_metadata_modes(MetadataModes::Both),
+        Some("token_only") => identity.set_metadata_modes(MetadataModes::TokenOnly),
+        Some("token_useless") => identity.set_metadata_modes(MetadataModes::TokenUseless),
+        Some("plain_only") => identity.set_metadata_modes(MetadataModes::PlainOnly),
+        Some(other) => return Err(format!("no mode {other}")),
+    }
+    if let Some(name) = &request.refuse {
+        let code = request.code.as_deref().unwrap_or("NoPermission");
+        identity.refuse(issuer(name)?, request.status.unwrap_or(403), code);
+    }
+    if let Some(name) = &request.allow {
+        identity.allow(issuer(name)?);
+    }
+    let served =
+        Issuer::ALL.iter().map(|(name, issuer)| ((*name).to_owned(), identity.served(*issuer).into()));
+    Ok(json!({"issued": keys.issued(), "served": served.collect::<serde_json::Map<_, _>>()}))
 }
 
 /// A fault as JSON: its name in snake case, its scope, `next` (else until cleared) and what the fault needs.

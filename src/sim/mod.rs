@@ -11,6 +11,8 @@ mod clock;
 mod control;
 mod errors;
 mod faults;
+mod identity;
+mod keys;
 mod mangle;
 mod policy;
 mod routes;
@@ -40,9 +42,10 @@ use tokio_util::task::TaskTracker;
 pub use answers::LastToken;
 pub use clock::{SPEED_MAX, VirtualClock};
 pub use faults::{Fault, Faults, Scope};
+pub use identity::{CREDENTIALS_PATH, INSTANCE_ROLE, Identity, Issuer, MetadataModes, OIDC_TOKEN};
+pub use keys::{AccessKey, KeyRing, KeyStatus};
 pub use policy::RamPolicy;
 pub use routes::Operation;
-pub use signature::{AccessKey, KeyStatus};
 pub use stats::Stats;
 pub use throttle::ThrottleForm;
 pub use tls::{TlsError, TlsIdentity};
@@ -165,6 +168,16 @@ impl Simulator {
     /// Enforces a RAM policy from now on, or none.
     pub fn set_policy(&self, policy: Option<RamPolicy>) {
         self.service.policy.set(policy);
+    }
+
+    /// The AccessKeys that are accepted.
+    pub fn keys(&self) -> &KeyRing {
+        &self.service.checker.keys
+    }
+
+    /// How STS, the metadata service and the credentials URI hand out keys.
+    pub fn identity(&self) -> &Identity {
+        &self.service.identity
     }
 
     /// What it was asked so far. Control requests do not count.

@@ -16,14 +16,17 @@ use super::answers::{Call, bytes};
 use super::body::SimBody;
 use super::errors::ApiError;
 use super::faults::{Fault, Faults};
+use super::identity::Identity;
 use super::policy::{self, Enforced};
 use super::routes::{parameters, route};
 use super::signature::Checker;
 use super::stats::Recorder;
 use super::throttle::Bucket;
 use super::world::{World, draw};
-use super::{Options, control, mangle, wire};
+use super::{Options, control, identity, mangle, wire};
 
+/// `x-acs-version` of the simulated API.
+const API_VERSION: &str = "2023-08-08";
 /// The largest request body that is read.
 const REQUEST_BODY_BYTES_MAX: usize = 1 << 20;
 
@@ -34,8 +37,9 @@ pub(crate) struct Service {
     pub(crate) faults: Faults,
     pub(crate) recorder: Recorder,
     pub(crate) policy: Enforced,
+    pub(crate) identity: Identity,
+    pub(crate) checker: Checker,
     options: Options,
-    checker: Checker,
     bucket: Option<Bucket>,
     latency_ms: AtomicU64,
     requests: AtomicU64,
@@ -59,12 +63,12 @@ impl Reply {
         Self { status, content_type: "application/json;charset=utf-8", headers: Vec::new(), body }
     }
 
-    fn error(error: ApiError, request_id: &str) -> Self {
+    pub(crate) fn error(error: ApiError, request_id: &str) -> Self {
         let body = bytes(&error.body(request_id));
         Self { headers: error.headers, ..Self::json(error.status, body) }
     }
 
-    fn html(status: u16) -> Self {
+    pub(crate) fn html(status: u16) -> Self {
         let body =
             format!("<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>\n");
         Self { content_type: "text/html", ..Self::json(status, body.into_bytes()) }
@@ -78,6 +82,7 @@ impl Service {
             faults: Faults::default(),
             recorder: Recorder::default(),
             policy: Enforced::default(),
+            identity: Identity::default(),
             checker: Checker::new(options.keys.clone()),
             bucket: options.requests_per_second.map(Bucket::new),
             latency_ms: AtomicU64::new(0),
@@ -96,8 +101,19 @@ impl Service {
         let (parts, body) = request.into_parts();
         let body = Limited::new(body, REQUEST_BODY_BYTES_MAX).collect().await.map_err(|_| Reset)?.to_bytes();
         if self.options.control && parts.uri.path().starts_with(control::PREFIX) {
-            let reply = control::answer(&self.world, &self.faults, &self.policy, &parts, &body).await;
+            let reply = control::answer(self, &parts, &body).await;
             return Ok(respond(reply, "", &[]));
+        }
+        let asked = identity::Request {
+            parts: &parts,
+            body: &body,
+            request_id: &self.request_id(),
+            now: self.options.clock.now(),
+            checker: &self.checker,
+            check_signatures: self.options.check_signatures,
+        };
+        if let Some(reply) = self.identity.answer(&asked) {
+            return Ok(respond(reply, asked.request_id, &[]));
         }
         let mut in_flight = self.recorder.begin(parts.version);
         // Even a sleep of nothing waits for the next tick of the timer.
@@ -166,7 +182,7 @@ impl Service {
     /// Whether the request may be answered: signature, action, policy, region, rate limit.
     fn admit(&self, parts: &Parts, body: &Bytes, call: &Call<'_>) -> Result<(), ApiError> {
         if self.options.check_signatures {
-            self.checker.check(parts, body, self.options.clock.now())?;
+            self.checker.check(parts, body, API_VERSION, self.options.clock.now())?;
             let action = parts.headers.get("x-acs-action").map(HeaderValue::as_bytes);
             if action != Some(call.route.operation.as_str().as_bytes()) {
                 let message = "x-acs-action does not name the operation of this method and path.";

@@ -10,6 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_e
 use sha2::{Digest, Sha256};
 
 use super::errors::ApiError;
+use super::keys::{AccessKey, KeyRing};
 use crate::clock::UnixMillis;
 
 const ALGORITHM: &str = "ACS3-HMAC-SHA256";
@@ -21,62 +22,10 @@ const NONCES_MAX: usize = 1 << 16;
 /// What stays as it is in a canonical request (RFC 3986, unreserved).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// An AccessKey that the simulator accepts. The secrets are made up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccessKey {
-    /// AccessKey id.
-    pub id: String,
-    /// AccessKey secret.
-    pub secret: String,
-    /// The security token that an STS key must present.
-    pub security_token: Option<String>,
-    /// How the key stands.
-    pub status: KeyStatus,
-}
-
-/// How an AccessKey stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyStatus {
-    /// It works.
-    Active,
-    /// It was disabled: `InvalidAccessKeyId.Inactive`.
-    Inactive,
-    /// The life of its security token is over: `InvalidSecurityToken.Expired`.
-    Expired,
-}
-
-impl AccessKey {
-    /// A long-lived key.
-    pub fn new(id: &str, secret: &str) -> Self {
-        Self { id: id.to_owned(), secret: secret.to_owned(), security_token: None, status: KeyStatus::Active }
-    }
-
-    /// A temporary key with its security token.
-    pub fn sts(id: &str, secret: &str, token: &str) -> Self {
-        Self { security_token: Some(token.to_owned()), ..Self::new(id, secret) }
-    }
-
-    /// The keys that a simulator knows by default: one long-lived, one STS, one STS past its life, one disabled.
-    pub fn defaults() -> Vec<Self> {
-        vec![
-            Self::new("sim-access-key-id", "sim-access-key-secret"),
-            Self::sts("STS.sim-access-key-id", "sim-sts-secret", "sim-security-token"),
-            Self {
-                status: KeyStatus::Expired,
-                ..Self::sts("STS.sim-expired-id", "sim-expired-secret", "sim-expired-token")
-            },
-            Self {
-                status: KeyStatus::Inactive,
-                ..Self::new("sim-inactive-key-id", "sim-inactive-key-secret")
-            },
-        ]
-    }
-}
-
 /// The keys and the nonces seen.
 #[derive(Debug)]
 pub(crate) struct Checker {
-    keys: BTreeMap<String, AccessKey>,
+    pub(crate) keys: KeyRing,
     nonces: Mutex<Nonces>,
 }
 
@@ -88,20 +37,28 @@ struct Nonces {
 
 impl Checker {
     pub(crate) fn new(keys: Vec<AccessKey>) -> Self {
-        Self { keys: keys.into_iter().map(|k| (k.id.clone(), k)).collect(), nonces: Mutex::default() }
+        Self { keys: KeyRing::new(keys), nonces: Mutex::default() }
     }
 
-    /// Judges one request; `now` is real time. A nonce counts as used once the rest is in order.
-    pub(crate) fn check(&self, parts: &Parts, body: &[u8], now: UnixMillis) -> Result<(), ApiError> {
+    /// Judges one request to the version `version` of a service; `now` is real time. A nonce counts as used once the rest
+    /// is in order.
+    pub(crate) fn check(
+        &self,
+        parts: &Parts,
+        body: &[u8],
+        version: &str,
+        now: UnixMillis,
+    ) -> Result<(), ApiError> {
         let claim = Authorization::of(&parts.headers)?;
         let date = require(&parts.headers, "x-acs-date")?;
         check_date(date, now)?;
         let nonce = require(&parts.headers, "x-acs-signature-nonce")?;
         require(&parts.headers, "x-acs-action")?;
-        if require(&parts.headers, "x-acs-version")? != "2023-08-08" {
+        if require(&parts.headers, "x-acs-version")? != version {
             return Err(ApiError::new(400, "InvalidVersion", "Specified x-acs-version is not valid."));
         }
-        let key = self.key(claim.key_id, &parts.headers)?;
+        let token = text(&parts.headers, "x-acs-security-token").filter(|t| !t.is_empty());
+        let key = self.keys.find(claim.key_id, token, now)?;
         check_signed_set(&parts.headers, &claim.signed, !body.is_empty())?;
         let payload = hex::encode(Sha256::digest(body));
         if require(&parts.headers, "x-acs-content-sha256")? != payload {
@@ -114,34 +71,7 @@ impl Checker {
         self.use_nonce(nonce)
     }
 
-    fn key(&self, id: &str, headers: &HeaderMap) -> Result<&AccessKey, ApiError> {
-        let Some(key) = self.keys.get(id) else {
-            return Err(ApiError::new(
-                404,
-                "InvalidAccessKeyId.NotFound",
-                "Specified access key is not found.",
-            ));
-        };
-        let token = text(headers, "x-acs-security-token").filter(|t| !t.is_empty());
-        match (&key.security_token, token) {
-            _ if key.status == KeyStatus::Inactive => {
-                Err(ApiError::new(400, "InvalidAccessKeyId.Inactive", "Specified access key is disabled."))
-            }
-            (Some(_), None) => {
-                Err(ApiError::new(400, "MissingSecurityToken", "SecurityToken is mandatory for this action."))
-            }
-            (expected, Some(given)) if expected.as_deref() != Some(given) => {
-                let message = "Specified SecurityToken is malformed.";
-                Err(ApiError::new(400, "InvalidSecurityToken.Malformed", message))
-            }
-            _ if key.status == KeyStatus::Expired => {
-                Err(ApiError::new(400, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired."))
-            }
-            _ => Ok(key),
-        }
-    }
-
-    fn use_nonce(&self, nonce: &str) -> Result<(), ApiError> {
+    pub(crate) fn use_nonce(&self, nonce: &str) -> Result<(), ApiError> {
         let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
         if !nonces.seen.insert(nonce.to_owned()) {
             return Err(ApiError::new(
@@ -186,7 +116,7 @@ impl<'a> Authorization<'a> {
     }
 }
 
-fn check_date(date: &str, now: UnixMillis) -> Result<(), ApiError> {
+pub(crate) fn check_date(date: &str, now: UnixMillis) -> Result<(), ApiError> {
     let error = |code, message| Err(ApiError::new(400, code, message));
     // The service takes this one form only: 2023-10-26T10:22:32Z.
     let parsed = date.parse::<jiff::Timestamp>().ok().filter(|_| date.len() == 20 && date.ends_with('Z'));
@@ -256,7 +186,7 @@ fn canonical_query(query: &str) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
-fn encode(bytes: &[u8]) -> String {
+pub(crate) fn encode(bytes: &[u8]) -> String {
     percent_encode(bytes, ENCODED).to_string()
 }
 
@@ -282,7 +212,7 @@ fn require<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, ApiError> 
     text(headers, name).filter(|v| !v.is_empty()).ok_or_else(missing)
 }
 
-fn mismatch(message: &str) -> ApiError {
+pub(crate) fn mismatch(message: &str) -> ApiError {
     ApiError::new(400, "SignatureDoesNotMatch", message)
 }
 

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::fs;
 
 use emr_serverless_spark_exporter::api::wire::malformed_names;
+use emr_serverless_spark_exporter::config::{self, LoadRequest};
 use emr_serverless_spark_exporter::metrics::{OwnFamily, OwnMetrics, catalogue};
 
 use crate::harness::PREFIX;
@@ -107,6 +108,33 @@ fn every_family_that_is_named_is_there() {
     }
     assert!(named > 60, "{named}");
     assert!(queries().len() >= 8);
+}
+
+#[test]
+fn every_recipe_for_credentials_loads_as_it_is_written() {
+    let text = fs::read_to_string("docs/authentication.md").unwrap();
+    let blocks = text.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap());
+    // A recipe in a list is indented as a whole.
+    let recipes: Vec<&str> = blocks.filter(|block| block.trim_start().starts_with("accounts:")).collect();
+    assert_eq!(recipes.len(), 4);
+    let rrsa = [
+        ("ALIBABA_CLOUD_ROLE_ARN", "acs:ram::1:role/r"),
+        ("ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "acs:ram::1:oidc-provider/p"),
+        ("ALIBABA_CLOUD_OIDC_TOKEN_FILE", "/run/token"),
+    ];
+    for recipe in recipes {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), recipe).unwrap();
+        let environment = rrsa.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let request = LoadRequest { file: Some(file.path()), environment, overrides: Vec::new() };
+        if let Err(errors) = config::load(request) {
+            panic!("{errors}\n{recipe}");
+        }
+    }
+    for (at, _) in text.match_indices(PREFIX) {
+        let name = text[at..].split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap();
+        assert!(families().iter().any(|family| family.name == name), "{name} is no family");
+    }
 }
 
 /// The queries of the documentation.

@@ -1,4 +1,4 @@
-//! The official Python SDK judges the simulator: every operation, signature check on.
+//! The official Python packages judge the simulator: every operation and every way to keys, signature check on.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +16,6 @@ fn python() -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_official_sdk_agrees_with_the_simulated_world() {
-    let python = python();
     let world = World::new(WorldConfig {
         seed: 7,
         start: 1_768_213_240_000,
@@ -33,14 +32,28 @@ async fn the_official_sdk_agrees_with_the_simulated_world() {
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let simulator = Simulator::start(listener, world, Options::default()).unwrap();
-    let judge = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk/judge.py");
-    let mut command = Command::new(python);
-    command.arg(judge).arg(simulator.addr().to_string());
+    println!("{}", judge("judge.py", &simulator).await);
+    simulator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_credentials_package_agrees_with_each_way_to_keys() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let world = World::new(WorldConfig { history: 1, ..WorldConfig::default() });
+    let simulator = Simulator::start(listener, world, Options::default()).unwrap();
+    println!("{}", judge("credentials.py", &simulator).await);
+    simulator.stop().await;
+}
+
+/// Runs a judge to its end; it must have passed. Gives its last line.
+async fn judge(script: &str, simulator: &Simulator) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk").join(script);
+    let mut command = Command::new(python());
+    command.arg(script).arg(simulator.addr().to_string());
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     let [said, complained] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
     let last: Vec<&str> = said.lines().rev().take(5).collect();
     assert!(output.status.success(), "{complained}\nlast checks: {last:#?}");
     assert!(said.trim_end().ends_with(" checks passed"), "{last:#?}");
-    println!("{}", last[0]);
-    simulator.stop().await;
+    last[0].to_owned()
 }

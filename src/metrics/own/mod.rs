@@ -1,6 +1,7 @@
 //! The exporter's own metrics, with the `prometheus` crate: counted where things happen, encoded at each scrape.
 
 mod api;
+mod credentials;
 mod ledger;
 mod make;
 mod sweeps;
@@ -11,6 +12,7 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::{Encoder, Gauge, IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 pub use api::ApiMetrics;
+pub use credentials::CredentialsMetrics;
 pub use ledger::LedgerMetrics;
 use make::Maker;
 pub use sweeps::SweepMetrics;
@@ -24,6 +26,8 @@ use crate::clock::UnixMillis;
 pub struct OwnMetrics {
     /// What the client does.
     pub api: ApiMetrics,
+    /// How the accounts' keys stand.
+    pub credentials: CredentialsMetrics,
     /// How sweeps fare.
     pub sweeps: SweepMetrics,
     /// How the ledger fares.
@@ -58,6 +62,7 @@ impl OwnMetrics {
         let make = Maker(Registry::new());
         let own = Self {
             api: ApiMetrics::new(&make, fields)?,
+            credentials: CredentialsMetrics::new(&make)?,
             sweeps: SweepMetrics::new(&make)?,
             ledger: LedgerMetrics::new(&make)?,
             snapshot_age: make.float_gauge(
@@ -117,6 +122,8 @@ impl OwnMetrics {
 
     /// What these families are called and mean.
     pub fn catalogue(&self) -> Vec<OwnFamily> {
+        // The registry leaves out a family without a series.
+        self.credentials.keys("", Some(0));
         let describe = |family: prometheus::proto::MetricFamily| {
             let labels = family.get_metric().first().map(|metric| metric.get_label());
             let labels = labels.into_iter().flatten().map(|label| label.name().to_owned()).collect();
@@ -127,6 +134,8 @@ impl OwnMetrics {
             };
             OwnFamily { name: family.name().to_owned(), kind, labels, help: family.help().to_owned() }
         };
-        self.registry.gather().into_iter().map(describe).collect()
+        let families = self.registry.gather().into_iter().map(describe).collect();
+        self.credentials.keys("", None);
+        families
     }
 }

@@ -2,6 +2,7 @@
 
 mod changing;
 mod counting;
+mod credentials;
 mod discovery;
 mod failing;
 mod network;

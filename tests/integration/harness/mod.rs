@@ -183,6 +183,18 @@ impl Settings {
         self
     }
 
+    /// Other credentials than the simulator's long-lived key, in YAML, with the simulator as STS and metadata service.
+    pub fn credentials(self, yaml: &str, simulator: &str) -> Self {
+        let text = std::fs::read_to_string(&self.file).unwrap();
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let line = lines.iter_mut().find(|line| line.starts_with("    credentials: ")).unwrap();
+        *line = format!(
+            "    credentials: {yaml}\n    sts_endpoint: {simulator}\n    metadata_endpoint: {simulator}"
+        );
+        std::fs::write(&self.file, lines.join("\n")).unwrap();
+        self
+    }
+
     /// Sets a variable of the environment.
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
