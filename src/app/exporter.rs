@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::AppError;
 use super::backup::Backups;
-use super::bridge::Bridge;
+use super::bridge::{ClientBridge, LedgerBridge};
 use super::content::{Content, Page};
 use super::publish::Publisher;
 use crate::api::credentials::provider_for;
@@ -46,7 +46,7 @@ impl Exporter {
         own.config_loaded(clock.now());
         let scopes = scopes(&config, &own, &clock, environment)?;
         let options = Options { path: config.ledger.path.clone(), baseline: config.ledger.baseline };
-        let ledger = Ledger::open(&options, Arc::new(Bridge(Arc::clone(&own))))?;
+        let ledger = Ledger::open(&options, Arc::new(LedgerBridge(Arc::clone(&own))))?;
         let scope_ids = scopes.iter().map(|scope| scope.id.clone()).collect();
         let exposition = Arc::new(Exposition::new(config.exposition, scope_ids));
         let page = Arc::new(ArcSwap::from_pointee(Page::default()));
@@ -149,7 +149,7 @@ fn scopes(
                 limits: &config.api,
                 credentials: Arc::clone(&credentials),
                 clock: clock.clone(),
-                observer: Arc::new(Bridge(Arc::clone(own))),
+                observer: Arc::new(ClientBridge { own: Arc::clone(own), scope: id.clone() }),
             });
             let client = client.map_err(|source| AppError::Client { scope: id.clone(), source })?;
             scopes.push(Scope { id, client, workspaces: account.workspaces.clone() });

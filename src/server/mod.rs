@@ -10,7 +10,7 @@ mod status;
 pub use body::Chunks;
 pub use listen::{BindError, bind};
 pub use readiness::{Readiness, Stage};
-pub use status::{Status, TargetRow};
+pub use status::{FailureRow, Status, TargetRow};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,6 +3,7 @@
 mod api;
 mod ledger;
 mod make;
+mod scopes;
 mod sweeps;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use prometheus::{Encoder, Gauge, IntCounter, IntGauge, IntGaugeVec, Opts, Regist
 pub use api::ApiMetrics;
 pub use ledger::LedgerMetrics;
 use make::Maker;
+pub use scopes::ScopeMetrics;
 pub use sweeps::SweepMetrics;
 
 use super::family::PREFIX;
@@ -24,6 +26,8 @@ use crate::clock::UnixMillis;
 pub struct OwnMetrics {
     /// What the client does.
     pub api: ApiMetrics,
+    /// How each account and region is received.
+    pub scopes: ScopeMetrics,
     /// How sweeps fare.
     pub sweeps: SweepMetrics,
     /// How the ledger fares.
@@ -58,6 +62,7 @@ impl OwnMetrics {
         let make = Maker(Registry::new());
         let own = Self {
             api: ApiMetrics::new(&make, fields)?,
+            scopes: ScopeMetrics::new(&make)?,
             sweeps: SweepMetrics::new(&make)?,
             ledger: LedgerMetrics::new(&make)?,
             snapshot_age: make.float_gauge(

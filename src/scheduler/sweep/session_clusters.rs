@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::Workspace;
+use crate::api::Client;
 use crate::collect::{Notes, Observe};
 use crate::ledger::ClusterSweep;
 use crate::model::{ClusterObservation, FailureReason, TargetKind, WorkspaceId};
@@ -27,25 +30,33 @@ impl ClustersSweep {
         Self { context, workspace, known: BTreeMap::new() }
     }
 
-    async fn read(&self, rows: &mut BTreeMap<String, ClusterObservation>) -> Result<(), SweepError> {
+    async fn read(
+        &self,
+        client: &Client,
+        rows: &mut BTreeMap<String, ClusterObservation>,
+    ) -> Result<(), SweepError> {
         let page_size = self.context.collectors.session_clusters.map_or(1, |timing| timing.page_size);
-        let (client, workspace_id) = (&self.workspace.scope.client, &self.workspace.workspace_id);
+        let workspace_id = &self.workspace.workspace_id;
         let fetch = |token: Option<String>| async move {
             client.list_session_clusters(workspace_id, token.as_deref(), page_size).await
         };
         read_list(&self.context, TargetKind::SessionClusters, rows, id_of, fetch).await?;
-        self.confirm(rows).await
+        self.confirm(client, rows).await
     }
 
     /// Keeps what is known and missing, unless GetSessionCluster has it no more either.
-    async fn confirm(&self, rows: &mut BTreeMap<String, ClusterObservation>) -> Result<(), SweepError> {
+    async fn confirm(
+        &self,
+        client: &Client,
+        rows: &mut BTreeMap<String, ClusterObservation>,
+    ) -> Result<(), SweepError> {
         let missing: Vec<_> = self.known.iter().filter(|(id, _)| !rows.contains_key(*id)).collect();
         for (number, (id, known)) in missing.into_iter().enumerate() {
             if number >= CONFIRMATIONS_MAX {
                 rows.insert(id.clone(), known.clone());
                 continue;
             }
-            match self.workspace.scope.client.get_session_cluster(&self.workspace.workspace_id, id).await {
+            match client.get_session_cluster(&self.workspace.workspace_id, id).await {
                 Ok(row) => {
                     let mut notes = Notes::default();
                     rows.extend(row.observe(&mut notes).map(|row| (id.clone(), row)));
@@ -64,9 +75,9 @@ fn id_of(row: &ClusterObservation) -> &str {
 }
 
 impl Sweep for ClustersSweep {
-    async fn sweep(&mut self) -> Result<(), SweepError> {
+    async fn sweep(&mut self, deadline: Instant) -> Result<(), SweepError> {
         let mut rows = BTreeMap::new();
-        let outcome = self.read(&mut rows).await;
+        let outcome = self.read(&self.workspace.scope.client.until(deadline), &mut rows).await;
         let workspace = WorkspaceId {
             account: self.workspace.scope.id.account.clone(),
             workspace_id: self.workspace.workspace_id.clone(),

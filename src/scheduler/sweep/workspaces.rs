@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{ClustersSweep, GatewaysSweep, Workspace};
@@ -77,11 +78,11 @@ fn id_of(row: &WorkspaceObservation) -> &str {
 }
 
 impl Sweep for WorkspacesSweep {
-    async fn sweep(&mut self) -> Result<(), SweepError> {
+    async fn sweep(&mut self, deadline: Instant) -> Result<(), SweepError> {
         let timing = self.context.collectors.workspaces;
         let begun = self.context.clock.now();
         let mut found = BTreeMap::new();
-        let client = &self.scope.client;
+        let client = &self.scope.client.until(deadline);
         let fetch = |token: Option<String>| async move {
             client.list_workspaces(token.as_deref(), timing.page_size).await
         };
