@@ -17,6 +17,7 @@ use super::pace::{PAUSE_MAX, Turn};
 use super::resolve::{Obstacle, obstacle};
 use super::sign;
 use super::wire::{Body, Row};
+use crate::clock::UnixMillis;
 use crate::model::{FailureReason, Outcome};
 
 /// `x-acs-version`
@@ -60,13 +61,13 @@ impl Shared {
             .build();
         let (mut attempts, mut is_redated) = (0, false);
         let cause = loop {
-            let (begun, offset) = (Instant::now(), self.clock_offset.millis());
+            let begun = Instant::now();
             attempts += 1;
             let cause = match self.attempt(&call, deadline, shape).await {
                 Ok(result) => return Ok(result),
                 Err(cause) => cause,
             };
-            let delay = if cause.is_expired_date() && !is_redated && self.clock_offset.millis() != offset {
+            let delay = if matches!(cause, Cause::Misdated(_)) && !is_redated {
                 is_redated = true;
                 Some(Duration::ZERO)
             } else if cause.is_retryable() {
@@ -98,7 +99,8 @@ impl Shared {
         let _place = self.in_flight.acquire().await;
         let turn = self.pace.turn(deadline).await.map_err(Cause::TooLate)?;
         let keys = self.credentials.credentials().await?;
-        let request = self.signed(call, &keys)?;
+        let offset = self.clock_offset.millis();
+        let request = self.signed(call, &keys, self.clock.now().saturating_add(offset))?;
         let admitted = self.circuits.admit(&call.subject).map_err(Cause::Barred)?;
 
         let started = Instant::now();
@@ -116,6 +118,12 @@ impl Shared {
             result.as_ref().map_or_else(|cause| Outcome::Failure(cause.reason()), |_| Outcome::Success);
         self.observer.on_attempt(call.subject.action, outcome, took);
         self.learn(&answer, turn, result.as_ref().err());
+        let result = result.map_err(|cause| match cause {
+            Cause::Refused(refusal) if refusal.is_expired_date() && self.clock_offset.millis() != offset => {
+                Cause::Misdated(refusal)
+            }
+            cause => cause,
+        });
         admitted.settle(result.as_ref().map(|_| ()));
         result
     }
@@ -156,13 +164,18 @@ impl Shared {
         }
     }
 
-    /// The request, signed with a fresh nonce at this moment.
-    fn signed(&self, call: &Call, keys: &AccessCredentials) -> Result<reqwest::Request, Cause> {
+    /// The request, signed with a fresh nonce for this moment of the service's clock.
+    fn signed(
+        &self,
+        call: &Call,
+        keys: &AccessCredentials,
+        now: UnixMillis,
+    ) -> Result<reqwest::Request, Cause> {
         let segments: Vec<&str> = call.path.iter().map(String::as_str).collect();
         let path = sign::canonical_path(&segments).ok_or(Cause::Unsendable("an id that no path can hold"))?;
         let query: Vec<(&str, &str)> =
             call.query.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let date = sign::date(self.clock_offset.correct(self.clock.now()));
+        let date = sign::date(now);
         let nonce = format!("{:032x}", rand::random::<u128>());
         let payload_hash = sign::payload_hash(b"");
         let mut headers = vec![

@@ -3,8 +3,6 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use crate::clock::UnixMillis;
-
 /// A difference of note: more than what latency and the whole seconds of `Date` make.
 const NOTE_MS: i64 = 5_000;
 
@@ -16,11 +14,6 @@ impl ClockOffset {
     /// The offset in milliseconds; 0 where both clocks agree.
     pub(super) fn millis(&self) -> i64 {
         self.0.load(Ordering::Relaxed)
-    }
-
-    /// A time of this machine by the service's clock.
-    pub(super) fn correct(&self, now: UnixMillis) -> UnixMillis {
-        now.saturating_add(self.millis())
     }
 
     /// Takes a measurement in milliseconds; true where it changed the offset.
@@ -54,7 +47,6 @@ mod tests {
         ] {
             assert_eq!((offset.measured(ahead), offset.millis()), (changed, expected), "{ahead}");
         }
-        assert_eq!(offset.correct(5), 5);
         assert!(offset.measured(i64::MAX) && offset.measured(i64::MIN));
     }
 }

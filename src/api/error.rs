@@ -60,6 +60,9 @@ pub(super) enum Cause {
     TooLarge { bytes_max: usize },
     #[error("{0}")]
     Refused(Refusal),
+    /// Refused for a date by an offset to the service's clock that has been corrected since.
+    #[error("{0}")]
+    Misdated(Refusal),
     #[error("{0}")]
     Barred(Box<Barred>),
     #[error(
@@ -188,7 +191,7 @@ impl ApiError {
 
     fn refusal(&self) -> Option<&Refusal> {
         match &self.inner.cause {
-            Cause::Refused(refusal) => Some(refusal),
+            Cause::Refused(refusal) | Cause::Misdated(refusal) => Some(refusal),
             Cause::Barred(barred) => Some(&barred.refusal),
             _ => None,
         }
@@ -239,15 +242,11 @@ impl Cause {
             Self::Unresolved(_) => FailureReason::Unresolved,
             Self::Tls(_) => FailureReason::Tls,
             Self::Cut(_) | Self::TooLarge { .. } | Self::Malformed { .. } => FailureReason::Malformed,
-            Self::Refused(refusal) => refusal.reason(),
+            Self::Refused(refusal) | Self::Misdated(refusal) => refusal.reason(),
             Self::Barred(barred) => barred.refusal.reason(),
             Self::TooLate(TooLate { is_throttled: true, .. }) => FailureReason::Throttled,
             Self::TooLate(_) => FailureReason::Overrun,
         }
-    }
-
-    pub(super) fn is_expired_date(&self) -> bool {
-        matches!(self, Self::Refused(refusal) if refusal.is_expired_date())
     }
 
     pub(super) fn is_retryable(&self) -> bool {
