@@ -11,6 +11,8 @@ use tokio::time::Instant;
 pub(super) const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// What is left of the rate after a throttled answer.
 const DECREASE: f64 = 0.5;
+/// From one decrease to the next: what a rate is takes as long to tell.
+const DECREASE_INTERVAL: Duration = Duration::from_secs(1);
 /// Requests a second that each good answer adds: a tenth of the rate in a second, whatever the rate.
 const INCREASE: f64 = 0.1;
 /// Requests a second below which throttled answers do not bring the rate: else it would take hours to come back.
@@ -34,6 +36,7 @@ struct State {
     resume: Instant,
     /// How often the rate was lowered.
     cuts: u64,
+    cut_at: Option<Instant>,
 }
 
 /// The permission to send one request.
@@ -56,7 +59,7 @@ impl Pace {
     pub(super) fn new(rate_max: f64, burst_max: usize) -> Self {
         let now = Instant::now();
         let rate_max = rate_max.clamp(0.001, 1e6);
-        let state = State { rate: rate_max, due: now, resume: now, cuts: 0 };
+        let state = State { rate: rate_max, due: now, resume: now, cuts: 0, cut_at: None };
         let burst_max = f64::from(u32::try_from(burst_max).unwrap_or(u32::MAX));
         Self { rate_max, burst_max, state: Mutex::new(state) }
     }
@@ -104,13 +107,15 @@ impl Pace {
     }
 
     /// A request was throttled, and the service asks for this pause: nothing starts before it is over. The rate is halved,
-    /// once for all the requests that had started at the same rate.
+    /// once a second at most, and once for all the requests that had started at the same rate.
     pub(super) fn throttled(&self, turn: Turn, pause: Duration) {
         let mut state = self.lock();
         let now = Instant::now();
         state.resume = state.resume.max(now + pause.min(PAUSE_MAX));
-        if turn.cuts == state.cuts {
+        let is_early = state.cut_at.is_some_and(|at| now < at + DECREASE_INTERVAL);
+        if turn.cuts == state.cuts && !is_early {
             state.cuts += 1;
+            state.cut_at = Some(now);
             state.rate = (state.rate * DECREASE).max(RATE_MIN.min(self.rate_max));
             // Without a burst: they would come all at once after the pause.
             state.due = state.resume + self.early(state.rate);
@@ -183,6 +188,19 @@ mod tests {
         }
         pace.answered(turn);
         assert_eq!(pace.rate(), 10.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_of_pleas_halves_the_rate_once() {
+        let pace = Pace::new(100.0, 4);
+        let (begun, mut rates) = (Instant::now(), Vec::new());
+        while begun.elapsed() < 3 * SECOND {
+            let turn = pace.turn(None).await.unwrap();
+            pace.throttled(turn, Duration::ZERO);
+            rates.push(pace.rate());
+        }
+        rates.dedup();
+        assert_eq!(rates[..3], [50.0, 25.0, 12.5]);
     }
 
     #[tokio::test(start_paused = true)]

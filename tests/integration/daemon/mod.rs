@@ -3,6 +3,8 @@
 mod changing;
 mod counting;
 mod failing;
+mod limits;
+mod refusing;
 mod secrets;
 mod starting;
 mod steady;
