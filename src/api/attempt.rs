@@ -94,14 +94,16 @@ impl Shared {
         shape: Shape<T, R>,
     ) -> Result<R, Cause> {
         // Before the wait, so that what would be held back fails at once.
-        self.circuits.check(&call.subject).map_err(Cause::Barred)?;
+        let key = self.credentials.credentials().await?.fingerprint();
+        self.circuits.check(&call.subject, key).map_err(Cause::Barred)?;
         // First a place, then a turn: so that the rate counts requests as they start.
         let _place = self.in_flight.acquire().await;
         let turn = self.pace.turn(deadline).await.map_err(Cause::TooLate)?;
+        // Asked for anew: after a long wait they may be others.
         let keys = self.credentials.credentials().await?;
         let offset = self.clock_offset.millis();
         let request = self.signed(call, &keys, self.clock.now().saturating_add(offset))?;
-        let admitted = self.circuits.admit(&call.subject).map_err(Cause::Barred)?;
+        let admitted = self.circuits.admit(&call.subject, keys.fingerprint()).map_err(Cause::Barred)?;
 
         let started = Instant::now();
         let exchanged = self.exchange(request).await;

@@ -1,6 +1,6 @@
 //! What the service keeps refusing is not asked for again and again. A refused key opens the circuit of the account in its
 //! region, a refused permission that of one operation on one resource; while it is open, requests fail at once with the
-//! same reason, but for a probe after each of the growing pauses.
+//! same reason, but for a probe after each of the growing pauses. A new key starts afresh.
 //! Invariant: one probe at a time; only an answer closes a circuit, and only a refusal opens one.
 
 use std::collections::BTreeMap;
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::client::RequestObserver;
+use super::credentials::Fingerprint;
 use super::error::{Cause, Subject};
 use super::refusal::Refusal;
 use crate::model::FailureReason;
@@ -26,8 +27,8 @@ const JITTER: f64 = 0.25;
 /// What a circuit is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Circuit {
-    /// All requests: the key.
-    Account,
+    /// All requests with this key.
+    Account(Fingerprint),
     /// One operation on one resource: a permission.
     Operation(Subject),
 }
@@ -90,33 +91,41 @@ impl Circuits {
     }
 
     /// Whether a request about this may be sent, so far as is known before its turn.
-    pub(super) fn check(&self, subject: &Subject) -> Result<(), Box<Barred>> {
+    pub(super) fn check(&self, subject: &Subject, key: Fingerprint) -> Result<(), Box<Barred>> {
         let (open, now) = (self.lock(), Instant::now());
-        circuits_of(subject)
+        circuits_of(subject, key)
             .iter()
             .filter_map(|circuit| open.get(circuit))
             .try_for_each(|open| open.check(now))
     }
 
     /// Lets a request about this pass, as a probe where a circuit is open and its pause is over.
-    pub(super) fn admit<'a>(&self, subject: &'a Subject) -> Result<Admitted<'a>, Box<Barred>> {
+    pub(super) fn admit<'a>(
+        &self,
+        subject: &'a Subject,
+        key: Fingerprint,
+    ) -> Result<Admitted<'a>, Box<Barred>> {
         let (mut open, now) = (self.lock(), Instant::now());
         if forget_old(&mut open, now) {
             self.tell(&open);
         }
-        let concerned = circuits_of(subject);
+        let concerned = circuits_of(subject, key);
         concerned.iter().filter_map(|circuit| open.get(circuit)).try_for_each(|open| open.check(now))?;
         let probes = concerned.each_ref().map(|circuit| {
             let probed = open.get_mut(circuit);
             probed.map(|open| open.is_probing = true).is_some()
         });
-        Ok(Admitted { circuits: self.clone(), subject, probes })
+        Ok(Admitted { circuits: self.clone(), subject, key, probes })
     }
 
     /// What tells when a request about this is worth another try; `None` where nothing keeps it.
     pub(super) fn resume(&self, subject: &Subject) -> Option<Resume> {
         let open = self.lock();
-        let circuit = circuits_of(subject).into_iter().find(|circuit| open.contains_key(circuit))?;
+        let circuit = open.keys().find(|circuit| match circuit {
+            Circuit::Account(_) => true,
+            Circuit::Operation(about) => about == subject,
+        });
+        let circuit = circuit?.clone();
         Some(Resume { circuits: self.clone(), circuit })
     }
 
@@ -135,8 +144,8 @@ impl Circuits {
     }
 }
 
-fn circuits_of(subject: &Subject) -> [Circuit; 2] {
-    [Circuit::Account, Circuit::Operation(subject.clone())]
+fn circuits_of(subject: &Subject, key: Fingerprint) -> [Circuit; 2] {
+    [Circuit::Account(key), Circuit::Operation(subject.clone())]
 }
 
 impl Open {
@@ -159,6 +168,7 @@ impl Open {
 pub(super) struct Admitted<'a> {
     circuits: Circuits,
     subject: &'a Subject,
+    key: Fingerprint,
     probes: [bool; 2],
 }
 
@@ -183,10 +193,10 @@ impl Admitted<'_> {
         let mut open = circuits.lock();
         let mut has_changed = false;
         for ((circuit, verdict), is_probe) in
-            circuits_of(self.subject).into_iter().zip(verdicts).zip(self.probes.each_mut())
+            circuits_of(self.subject, self.key).into_iter().zip(verdicts).zip(self.probes.each_mut())
         {
             has_changed |= match verdict {
-                Verdict::Close => open.remove(&circuit).is_some(),
+                Verdict::Close => close(&mut open, &circuit),
                 Verdict::Open(refusal) => refuse(&mut open, circuit, refusal, *is_probe),
                 Verdict::Leave => continue,
             };
@@ -199,6 +209,16 @@ impl Admitted<'_> {
     }
 }
 
+/// Closes a circuit, with a key's also that of the key before it; true where one was open.
+fn close(open: &mut BTreeMap<Circuit, Open>, circuit: &Circuit) -> bool {
+    let before = open.len();
+    open.retain(|other, _| match circuit {
+        Circuit::Account(_) => !matches!(other, Circuit::Account(_)),
+        Circuit::Operation(_) => other != circuit,
+    });
+    open.len() < before
+}
+
 /// Opens a circuit, or keeps it open for longer after a refused probe; true where that changed something.
 fn refuse(open: &mut BTreeMap<Circuit, Open>, circuit: Circuit, refusal: &Refusal, is_probe: bool) -> bool {
     match open.get_mut(&circuit) {
@@ -209,6 +229,7 @@ fn refuse(open: &mut BTreeMap<Circuit, Open>, circuit: Circuit, refusal: &Refusa
         // Requests that were under way when it opened say nothing new.
         Some(_) => return false,
         None => {
+            close(open, &circuit);
             let (refusal, probe_at) = (refusal.clone(), Instant::now());
             let mut new = Open { refusal, pause: PAUSE_MIN, probe_at, is_probing: false };
             new.wait_again(PAUSE_MIN);
@@ -232,7 +253,7 @@ impl Drop for Admitted<'_> {
             return;
         }
         let mut open = self.circuits.lock();
-        for (circuit, is_probe) in circuits_of(self.subject).into_iter().zip(self.probes) {
+        for (circuit, is_probe) in circuits_of(self.subject, self.key).into_iter().zip(self.probes) {
             if let Some(open) = open.get_mut(&circuit).filter(|_| is_probe) {
                 open.wait_again(open.pause);
             }

@@ -18,6 +18,7 @@ use crate::api::wire::malformed_names;
 use crate::api::{Client, ClientOptions};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::journal::Journal;
 use crate::ledger::{Ledger, Options};
 use crate::metrics::{Exposition, OwnMetrics};
 use crate::model::ScopeId;
@@ -51,13 +52,14 @@ impl Exporter {
         let exposition = Arc::new(Exposition::new(config.exposition, scope_ids));
         let page = Arc::new(ArcSwap::from_pointee(Page::default()));
         let (first_pass, readiness) = (FirstPass::default(), Readiness::default());
-        let publisher = Publisher {
+        let mut publisher = Publisher {
             exposition: Arc::clone(&exposition),
             ledger: ledger.clone(),
             page: Arc::clone(&page),
             clock: clock.clone(),
             first_pass: first_pass.clone(),
             readiness: readiness.clone(),
+            releases: Journal::default(),
         };
         publisher.publish().await;
 

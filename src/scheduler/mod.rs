@@ -7,7 +7,6 @@ mod children;
 mod context;
 mod failure;
 mod first_pass;
-mod journal;
 mod list;
 mod poll;
 mod sweep;

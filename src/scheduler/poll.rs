@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::first_pass::Expected;
-use super::journal::Journal;
 use super::{Context, SweepError};
 use crate::api::Resume;
 use crate::config::Collector;
+use crate::journal::Journal;
 use crate::metrics::Failure;
 use crate::model::{FailureReason, Target, TargetKind};
 
@@ -95,7 +95,7 @@ fn tell(
     target: &Target,
     took: Duration,
     error: Option<&SweepError>,
-    journal: &mut Journal,
+    journal: &mut Journal<FailureReason>,
 ) {
     context.own.sweeps.sweep(target.kind, took, error.map(|error| error.reason));
     let at = context.clock.now();
@@ -115,7 +115,7 @@ fn tell(
         }
     });
     let Target { kind, scope, workspace_id, livy_compute_id } = target;
-    let (seconds, now) = (took.as_secs_f64(), Instant::now());
+    let (seconds, now) = (took.as_secs_f64(), Instant::now().into_std());
     let Some(error) = error else {
         match journal.succeeded(now) {
             Some(over) => tracing::info!(

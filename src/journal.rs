@@ -1,21 +1,23 @@
-//! What the log is told of a target that fails. Invariant: of one reason at most one line in five minutes, with the number
-//! of failures that were left out; and of what the log was told, also the end.
+//! What the log is told of something that keeps failing. Invariant: of one reason at most one line in five minutes, with
+//! the number of failures that were left out; and of what the log was told, also the end.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
-
-use tokio::time::Instant;
-
-use crate::model::FailureReason;
+use std::time::{Duration, Instant};
 
 /// From one line about a reason to the next.
 const REPEAT: Duration = Duration::from_secs(300);
 
-/// What the log knows of a target.
-#[derive(Debug, Default)]
-pub(super) struct Journal {
-    told: BTreeMap<FailureReason, Told>,
+/// What the log knows of one thing that is tried again and again. The reasons are a closed set, `()` where there is one.
+#[derive(Debug)]
+pub struct Journal<R = ()> {
+    told: BTreeMap<R, Told>,
     standing: Option<Standing>,
+}
+
+impl<R> Default for Journal<R> {
+    fn default() -> Self {
+        Self { told: BTreeMap::new(), standing: None }
+    }
 }
 
 /// A reason that the log was told of.
@@ -36,16 +38,16 @@ struct Standing {
 
 /// A failure that is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Over {
-    /// From the first failed sweep to the first that ended well.
-    pub(super) lasted: Duration,
-    /// Sweeps that failed.
-    pub(super) failures: u64,
+pub struct Over {
+    /// From the first failure to the first success.
+    pub lasted: Duration,
+    /// How often it failed.
+    pub failures: u64,
 }
 
-impl Journal {
-    /// A sweep failed. Gives how many like it were left out since the line before, if there is to be a line.
-    pub(super) fn failed(&mut self, reason: FailureReason, now: Instant) -> Option<u64> {
+impl<R: Ord> Journal<R> {
+    /// It failed. Gives how many like it were left out since the line before, if there is to be a line.
+    pub fn failed(&mut self, reason: R, now: Instant) -> Option<u64> {
         let standing = self.standing.get_or_insert(Standing { since: now, failures: 0, is_told: false });
         standing.failures += 1;
         match self.told.get_mut(&reason) {
@@ -62,8 +64,8 @@ impl Journal {
         }
     }
 
-    /// A sweep ended well. Gives what is over by that, if the log was told of it.
-    pub(super) fn succeeded(&mut self, now: Instant) -> Option<Over> {
+    /// It succeeded. Gives what is over by that, if the log was told of it.
+    pub fn succeeded(&mut self, now: Instant) -> Option<Over> {
         let Standing { since, failures, is_told } = self.standing.take()?;
         is_told.then(|| Over { lasted: now.saturating_duration_since(since), failures })
     }
@@ -72,6 +74,7 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::FailureReason;
 
     #[test]
     fn a_standing_failure_is_told_every_five_minutes_and_at_its_end() {
