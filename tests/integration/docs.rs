@@ -1,4 +1,5 @@
-//! `docs/metrics.md` holds the table of all families as the code has it, and names none that is not there.
+//! `docs/metrics.md` holds the table of all families as the code has it, and names none that is not there;
+//! `docs/troubleshooting.md` explains every reason of a failure.
 //! With `UPDATE_EXPECTED=1` the table is written anew.
 
 use std::collections::BTreeSet;
@@ -7,10 +8,12 @@ use std::fs;
 
 use emr_serverless_spark_exporter::api::wire::malformed_names;
 use emr_serverless_spark_exporter::metrics::{OwnFamily, OwnMetrics, catalogue};
+use emr_serverless_spark_exporter::model::FailureReason;
 
 use crate::harness::PREFIX;
 
 const FILE: &str = "docs/metrics.md";
+const TROUBLESHOOTING: &str = "docs/troubleshooting.md";
 const BEGIN: &str = "<!-- families: begin -->\n";
 const END: &str = "<!-- families: end -->\n";
 
@@ -107,6 +110,20 @@ fn every_family_that_is_named_is_there() {
     }
     assert!(named > 60, "{named}");
     assert!(queries().len() >= 8);
+}
+
+#[test]
+fn every_reason_of_a_failure_is_explained_and_every_metric_beside_it_is_there() {
+    let text = fs::read_to_string(TROUBLESHOOTING).unwrap();
+    for reason in FailureReason::ALL {
+        let rows = text.lines().filter(|line| line.starts_with(&format!("| `{reason}` |"))).count();
+        assert_eq!(rows, 1, "{reason} in {TROUBLESHOOTING}");
+    }
+    let known: BTreeSet<String> = families().into_iter().map(|family| family.name).collect();
+    for (at, _) in text.match_indices("`exporter_") {
+        let name = text[at + 1..].split(['`', '{']).next().unwrap();
+        assert!(known.contains(&format!("{PREFIX}{name}")), "{name} is no family");
+    }
 }
 
 /// The queries of the documentation.
