@@ -131,8 +131,7 @@ impl Circuits {
 
     /// Tells how many circuits are open, for each reason that opens one.
     fn tell(&self, open: &BTreeMap<Circuit, Open>) {
-        use FailureReason::{ClockSkew, Denied, Unauthenticated};
-        for reason in [Unauthenticated, ClockSkew, Denied] {
+        for reason in FailureReason::THAT_OPEN_CIRCUITS {
             let count = open.values().filter(|open| open.refusal.reason() == reason).count();
             self.shared.observer.on_open_circuits(reason, count);
         }

@@ -17,7 +17,7 @@ use crate::api::credentials::provider_for;
 use crate::api::wire::malformed_names;
 use crate::api::{Client, ClientOptions};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::journal::Journal;
 use crate::ledger::{Ledger, Options};
 use crate::metrics::{Exposition, OwnMetrics};
@@ -42,13 +42,13 @@ impl Exporter {
     /// # Errors
     /// Where one of these cannot be done; nothing runs then.
     pub async fn start(config: Config, environment: Vec<(String, String)>) -> Result<Self, AppError> {
-        let own = Arc::new(OwnMetrics::new(malformed_names())?);
+        let scope_ids = scope_ids(&config);
+        let own = Arc::new(OwnMetrics::new(malformed_names(), &scope_ids)?);
         let clock = Clock::System;
         own.config_loaded(clock.now());
         let scopes = scopes(&config, &own, &clock, environment)?;
         let options = Options { path: config.ledger.path.clone(), baseline: config.ledger.baseline };
         let ledger = Ledger::open(&options, Arc::new(LedgerBridge(Arc::clone(&own))))?;
-        let scope_ids = scopes.iter().map(|scope| scope.id.clone()).collect();
         let exposition = Arc::new(Exposition::new(config.exposition, scope_ids));
         let page = Arc::new(ArcSwap::from_pointee(Page::default()));
         let (first_pass, readiness) = (FirstPass::default(), Readiness::default());
@@ -126,6 +126,16 @@ impl Exporter {
         drop(self.ledger);
         tracing::info!("ended");
     }
+}
+
+/// Each account in each region.
+fn scope_ids(config: &Config) -> Vec<ScopeId> {
+    let of_account = |account: &config::Account| {
+        let name = account.name.clone();
+        let regions = account.regions.clone();
+        regions.into_iter().map(move |region| ScopeId { account: name.clone(), region })
+    };
+    config.accounts.iter().flat_map(of_account).collect()
 }
 
 /// A client for each account in each region.

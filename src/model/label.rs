@@ -60,6 +60,11 @@ label_enum! {
     }
 }
 
+impl FailureReason {
+    /// For which the service is not asked on, but probed.
+    pub const THAT_OPEN_CIRCUITS: [Self; 3] = [Self::Unauthenticated, Self::ClockSkew, Self::Denied];
+}
+
 label_enum! {
     /// What the exporter polls.
     TargetKind {

@@ -8,7 +8,7 @@ use std::fs;
 
 use emr_serverless_spark_exporter::api::wire::malformed_names;
 use emr_serverless_spark_exporter::metrics::{OwnFamily, OwnMetrics, catalogue};
-use emr_serverless_spark_exporter::model::FailureReason;
+use emr_serverless_spark_exporter::model::{FailureReason, ScopeId};
 
 use crate::harness::PREFIX;
 
@@ -51,7 +51,8 @@ fn families() -> Vec<OwnFamily> {
         labels: family.labels.iter().map(|label| (*label).to_owned()).collect(),
         help: family.help.to_owned(),
     });
-    watched.chain(OwnMetrics::new(malformed_names()).unwrap().catalogue()).collect()
+    let some = ScopeId { account: String::new(), region: String::new() };
+    watched.chain(OwnMetrics::new(malformed_names(), &[some]).unwrap().catalogue()).collect()
 }
 
 fn tables() -> String {

@@ -20,6 +20,7 @@ pub use sweeps::SweepMetrics;
 use super::family::PREFIX;
 use super::page::seconds;
 use crate::clock::UnixMillis;
+use crate::model::ScopeId;
 
 /// See the module.
 #[derive(Debug)]
@@ -54,15 +55,18 @@ pub struct OwnFamily {
 
 impl OwnMetrics {
     /// All of them, the closed label sets at zero; `fields` are the names that [`ApiMetrics::malformed_field`] may be
-    /// told.
+    /// told, `scopes` what the configuration names.
     ///
     /// # Errors
     /// Where two families contradict each other, which is a defect.
-    pub fn new(fields: impl Iterator<Item = &'static str>) -> Result<Self, prometheus::Error> {
+    pub fn new(
+        fields: impl Iterator<Item = &'static str>,
+        scopes: &[ScopeId],
+    ) -> Result<Self, prometheus::Error> {
         let make = Maker(Registry::new());
         let own = Self {
             api: ApiMetrics::new(&make, fields)?,
-            scopes: ScopeMetrics::new(&make)?,
+            scopes: ScopeMetrics::new(&make, scopes)?,
             sweeps: SweepMetrics::new(&make)?,
             ledger: LedgerMetrics::new(&make)?,
             snapshot_age: make.float_gauge(

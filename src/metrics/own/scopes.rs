@@ -14,8 +14,8 @@ pub struct ScopeMetrics {
 }
 
 impl ScopeMetrics {
-    pub(super) fn new(make: &Maker) -> Result<Self, prometheus::Error> {
-        Ok(Self {
+    pub(super) fn new(make: &Maker, scopes: &[ScopeId]) -> Result<Self, prometheus::Error> {
+        let metrics = Self {
             allowed_requests: make.float_gauges(
                 "exporter_api_allowed_requests_per_second",
                 "Requests a second that may start now: api.requests_per_second, or less since the service has asked to \
@@ -30,11 +30,19 @@ impl ScopeMetrics {
             )?,
             clock_offset: make.float_gauges(
                 "exporter_clock_offset_seconds",
-                "How far the service's clock is ahead of this machine's, in seconds, from the Date of its latest answer; \
-                 exact to about a second.",
+                "How far the service's clock is ahead of this machine's, in seconds, from the Date of its latest answer: \
+                 exact to about a second, and 0 before the first one.",
                 &["account", "region"],
             )?,
-        })
+        };
+        for scope in scopes {
+            metrics.allowed_requests(scope, 0.0);
+            metrics.clock_offset(scope, 0.0);
+            for reason in FailureReason::THAT_OPEN_CIRCUITS {
+                metrics.open_circuits(scope, reason, 0);
+            }
+        }
+        Ok(metrics)
     }
 
     /// So many requests a second may start.
