@@ -94,6 +94,17 @@ async fn one_throttled_answer_slows_the_whole_client_down_and_good_ones_bring_it
 }
 
 #[tokio::test]
+async fn a_good_answer_can_ask_to_slow_down_too() {
+    let stub = Stub::start(|_| Reply::Answer(200, "x-acs-retry-after: 300\r\n", GOOD.into())).await;
+    let client = client(&stub);
+    for _ in 0..2 {
+        client.list_workspaces(None, 1).await.unwrap();
+    }
+    let seen = stub.seen();
+    assert!((seen[1].at - seen[0].at).as_millis() >= 300);
+}
+
+#[tokio::test]
 async fn nothing_is_begun_that_cannot_end_before_the_deadline() {
     // A wait that is longer than what is left ends at once, with the reason.
     let stub = Stub::start(|_| Reply::Answer(429, "x-acs-retry-after: 50000\r\n", b"{}".to_vec())).await;

@@ -1,5 +1,7 @@
 //! Within what the service allows: throttled, slow, or silent.
 
+use std::time::Duration;
+
 use emr_serverless_spark_exporter::sim::{Fault, Options, Scope, ThrottleForm, WorldConfig};
 
 use crate::harness::{HOUR, Lab, metric, world};
@@ -13,11 +15,11 @@ fn a_throttling_storm_slows_the_exporter_down_and_costs_no_data() {
     lab.settle(&daemon);
     daemon.until_is(&allowed, 20.0);
 
-    let soon = std::time::Duration::from_millis(50);
+    let soon = Duration::from_millis(50);
     for form in [
         ThrottleForm::too_many_requests(soon),
         ThrottleForm::bad_request(),
-        ThrottleForm::unavailable(std::time::Duration::from_secs(1)),
+        ThrottleForm::unavailable(Duration::from_secs(1)),
     ] {
         lab.advance(HOUR);
         let before = lab.simulator.stats().total();
@@ -43,10 +45,34 @@ fn a_throttling_storm_slows_the_exporter_down_and_costs_no_data() {
 }
 
 #[test]
+fn a_pause_that_is_longer_than_a_sweep_may_take_ends_it_at_once() {
+    let lab = Lab::new(world());
+    let mut settings = lab.settings();
+    for kind in ["workspaces", "session_clusters", "livy_gateways", "livy_sessions"] {
+        settings = settings.set(&format!("collectors.{kind}.deadline"), "4s");
+    }
+    let daemon = settings.start();
+    lab.settle(&daemon);
+    let form = ThrottleForm::too_many_requests(Duration::from_secs(9));
+    lab.simulator.faults().always(Fault::Throttle(form), Scope::any());
+    let throttled = metric("exporter_sweep_failure_info").label("reason", "throttled");
+    daemon.until("all targets throttled", |page| match throttled.count_in(page) {
+        9 => Ok(()),
+        count => Err(count.to_string()),
+    });
+    let page = daemon.sweeps("livy_sessions", 12.0);
+    let overrun = metric("exporter_sweep_failures_total").label("reason", "overrun");
+    assert_eq!(overrun.sum_in(&page), 0.0, "each ended as soon as it was known to come too late");
+    lab.simulator.faults().clear();
+    lab.settle(&daemon);
+    daemon.stop();
+}
+
+#[test]
 fn where_the_service_allows_less_than_the_settings_all_data_arrives() {
     let options = Options {
         requests_per_second: Some(20.0),
-        throttle_form: ThrottleForm::too_many_requests(std::time::Duration::from_millis(100)),
+        throttle_form: ThrottleForm::too_many_requests(Duration::from_millis(100)),
         ..Options::default()
     };
     let lab = Lab::with_options(WorldConfig { history: 400, ..world() }, options);
