@@ -118,7 +118,8 @@ impl Pace {
             state.cut_at = Some(now);
             state.rate = (state.rate * DECREASE).max(RATE_MIN.min(self.rate_max));
             // Without a burst: they would come all at once after the pause.
-            state.due = state.resume + self.early(state.rate);
+            let next = state.resume.max(now + Duration::from_secs_f64(1.0 / state.rate));
+            state.due = next + self.early(state.rate);
         }
     }
 
@@ -201,6 +202,12 @@ mod tests {
         }
         rates.dedup();
         assert_eq!(rates[..3], [50.0, 25.0, 12.5]);
+        let turn = pace.turn(None).await.unwrap();
+        tokio::time::sleep(SECOND).await;
+        let cut = Instant::now();
+        pace.throttled(turn, Duration::ZERO);
+        pace.turn(None).await.unwrap();
+        assert!(cut.elapsed().as_secs_f64() >= 1.0 / pace.rate(), "not one more at once");
     }
 
     #[tokio::test(start_paused = true)]
