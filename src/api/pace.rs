@@ -202,6 +202,7 @@ mod tests {
         }
         rates.dedup();
         assert_eq!(rates[..3], [50.0, 25.0, 12.5]);
+        assert!(rates.len() <= 4, "{rates:?}");
         let turn = pace.turn(None).await.unwrap();
         tokio::time::sleep(SECOND).await;
         let cut = Instant::now();
