@@ -4,6 +4,7 @@
 //! in reading order: what all share, the way of the data, and what stands around it.
 
 pub mod clock;
+pub mod journal;
 pub mod model;
 
 pub mod config;

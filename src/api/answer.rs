@@ -10,7 +10,8 @@ use jiff::fmt::rfc2822;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::credentials::AccessCredentials;
-use super::error::{Cause, Problem, Refusal};
+use super::error::{Cause, Problem};
+use super::refusal::Refusal;
 use super::text::{MESSAGE_CHARS_MAX, printable};
 use super::wire::{Body, Found, Row, Workspace, parse};
 use crate::clock::UnixMillis;
@@ -44,7 +45,7 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
-    /// Our clock when it came.
+    /// Our clock when its head came.
     pub(super) received: UnixMillis,
 }
 
@@ -165,7 +166,7 @@ impl Answer {
             code: safe(&code.unwrap_or_default(), NAME_CHARS_MAX, keys),
             message: safe(&message.unwrap_or_default(), MESSAGE_CHARS_MAX, keys),
             request_id: self.request_id(request_id.as_deref(), keys),
-            asks_to_slow_down: self.headers.contains_key("x-acs-retry-after"),
+            asks_to_slow_down: self.asks_to_slow_down(),
             retry_after: self.retry_after(),
             clock_ahead_millis: self.server_date().map(|theirs| theirs - self.received),
         })
@@ -179,8 +180,18 @@ impl Answer {
         from_body.or_else(|| self.header("x-acs-request-id")).map(|id| safe(id, NAME_CHARS_MAX, keys))
     }
 
-    /// `x-acs-retry-after` in milliseconds, else `Retry-After` in seconds or as a date.
-    fn retry_after(&self) -> Option<Duration> {
+    /// What `x-acs-retry-after` says by its presence alone.
+    pub(super) fn asks_to_slow_down(&self) -> bool {
+        self.headers.contains_key("x-acs-retry-after")
+    }
+
+    /// How far the service's clock is ahead of ours, in milliseconds; `Date` has whole seconds, of which half has passed.
+    pub(super) fn clock_ahead(&self) -> Option<i64> {
+        Some(self.server_date()?.saturating_add(500).saturating_sub(self.received))
+    }
+
+    /// `x-acs-retry-after` in milliseconds, else `Retry-After` in seconds or as a date, which is by the service's clock.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
         if let Some(millis) = self.header("x-acs-retry-after").and_then(|text| text.trim().parse().ok()) {
             return Some(Duration::from_millis(millis));
         }
@@ -188,7 +199,8 @@ impl Answer {
         if let Ok(seconds) = text.parse() {
             return Some(Duration::from_secs(seconds));
         }
-        u64::try_from(http_date(text)? - self.received).ok().map(Duration::from_millis)
+        let now = self.server_date().unwrap_or(self.received);
+        u64::try_from(http_date(text)? - now).ok().map(Duration::from_millis)
     }
 
     pub(super) fn server_date(&self) -> Option<UnixMillis> {

@@ -1,21 +1,23 @@
 //! The client: its limits and its operations. Invariant: one per account and region; clones share the limits.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::answer::{Answer, Page};
 use super::attempt::Call;
+use super::circuit::Circuits;
+use super::clock_offset::ClockOffset;
 use super::credentials::CredentialsProvider;
 use super::error::{ApiError, Subject};
+use super::pace::Pace;
 use super::transport::{Origin, http_client};
 use super::wire::{LivyCompute, LivySession, Row, SessionCluster, Workspace};
 use crate::clock::Clock;
 use crate::config::{self, Endpoint, Network};
-use crate::model::{Action, Outcome};
+use crate::model::{Action, FailureReason, Outcome};
 
 /// What is told of the requests, for the exporter's own metrics.
 pub trait RequestObserver: Send + Sync {
@@ -25,6 +27,18 @@ pub trait RequestObserver: Send + Sync {
     /// A field or a row of an answer was dropped; the name is one of
     /// [`malformed_names`](super::wire::malformed_names).
     fn on_malformed(&self, _name: &'static str) {}
+
+    /// So many requests a second are allowed now.
+    fn on_pace(&self, _requests_per_second: f64) {}
+
+    /// So many circuits are open for this reason.
+    fn on_open_circuits(&self, _reason: FailureReason, _count: usize) {}
+
+    /// An answer says that the service's clock is ahead of this machine's by these seconds.
+    fn on_clock_offset(&self, _seconds: f64) {}
+
+    /// From now on requests are dated with this offset, in whole seconds, to this machine's clock.
+    fn on_clock_corrected(&self, _seconds: i64) {}
 }
 
 /// Observes nothing.
@@ -55,6 +69,7 @@ pub struct ClientOptions<'a> {
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    deadline: Option<Instant>,
 }
 
 pub(super) struct Shared {
@@ -65,7 +80,9 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) observer: Arc<dyn RequestObserver>,
     pub(super) in_flight: Semaphore,
-    pub(super) rate: DefaultDirectRateLimiter,
+    pub(super) pace: Pace,
+    pub(super) circuits: Circuits,
+    pub(super) clock_offset: ClockOffset,
     pub(super) retries: usize,
     pub(super) body_bytes_max: usize,
 }
@@ -81,19 +98,29 @@ impl Client {
         let origin = Origin::new(region, network, endpoint)?;
         let http = http_client(&origin, limits)?;
         let max_in_flight = limits.max_in_flight.clamp(1, Semaphore::MAX_PERMITS);
+        let pace = Pace::new(limits.requests_per_second, max_in_flight);
+        observer.on_pace(pace.rate());
         let shared = Shared {
             region: region.to_owned(),
             origin,
             http,
             credentials,
             clock,
+            circuits: Circuits::new(Arc::clone(&observer)),
             observer,
             in_flight: Semaphore::new(max_in_flight),
-            rate: RateLimiter::direct(quota(limits.requests_per_second, max_in_flight)),
+            pace,
+            clock_offset: ClockOffset::default(),
             retries: limits.retries,
             body_bytes_max: limits.body_bytes_max,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), deadline: None })
+    }
+
+    /// The same client, for requests of which all is over at this moment: what cannot end before it is not begun.
+    #[must_use]
+    pub fn until(&self, deadline: Instant) -> Self {
+        Self { deadline: Some(deadline), ..self.clone() }
     }
 
     /// ListWorkspaces: one page of the account's workspaces in the region.
@@ -129,7 +156,7 @@ impl Client {
         let ids = [workspace_id, session_cluster_id];
         let path = ["api", "v1", "workspaces", workspace_id, "sessionClusters", session_cluster_id];
         let call = self.call(Action::GetSessionCluster, &ids, &path, &["sessionCluster"]);
-        self.shared.call(call, Answer::one).await
+        self.shared.call(call, self.deadline, Answer::one).await
     }
 
     /// ListLivyCompute: all Livy gateways of a workspace. Its path differs from the others, and it has no paging.
@@ -165,7 +192,7 @@ impl Client {
     }
 
     async fn page<T: Row>(&self, call: Call) -> Result<Page<T>, ApiError> {
-        self.shared.call(call, Answer::page).await
+        self.shared.call(call, self.deadline, Answer::page).await
     }
 }
 
@@ -173,14 +200,4 @@ fn token_paged(mut call: Call, token: Option<&str>, page_size: u32) -> Call {
     call.query.push(("maxResults", page_size.to_string()));
     call.query.extend(token.map(|token| ("nextToken", token.to_owned())));
     call
-}
-
-/// The rate, with a burst of no more than may be in flight, nor than a second's worth.
-fn quota(requests_per_second: f64, max_in_flight: usize) -> Quota {
-    let per_second = requests_per_second.clamp(0.001, 1e6);
-    let in_flight = u32::try_from(max_in_flight).unwrap_or(u32::MAX);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped just above")]
-    let burst = NonZeroU32::new(in_flight.min(per_second as u32)).unwrap_or(NonZeroU32::MIN);
-    let quota = Quota::with_period(Duration::from_secs_f64(1.0 / per_second));
-    quota.unwrap_or(Quota::per_second(NonZeroU32::MIN)).allow_burst(burst)
 }

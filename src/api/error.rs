@@ -9,9 +9,11 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::advice::advice;
+use super::circuit::{Barred, Resume};
 use super::credentials::CredentialsError;
+use super::pace::TooLate;
+use super::refusal::Refusal;
 use super::text::{chain, printable};
-use crate::clock::UnixMillis;
 use crate::model::{Action, FailureReason};
 
 /// A client that could not be built, or a request that failed for good.
@@ -25,10 +27,11 @@ struct Inner {
     request: Option<Subject>,
     attempts: u32,
     cause: Cause,
+    resume: Option<Resume>,
 }
 
 /// What a request was about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Subject {
     pub(super) action: Action,
     /// Ids from the path, in its order: the workspace, then the resource within it.
@@ -47,6 +50,10 @@ pub(super) enum Cause {
     #[error("no answer in time: {}", chain(.0))]
     Timeout(#[source] reqwest::Error),
     #[error("no connection: {}{}", chain(.0), advice(.0))]
+    Unresolved(#[source] reqwest::Error),
+    #[error("no connection that can be trusted: {}{}", chain(.0), advice(.0))]
+    Tls(#[source] reqwest::Error),
+    #[error("no connection: {}{}", chain(.0), advice(.0))]
     Unreachable(#[source] reqwest::Error),
     #[error("the connection was cut within the answer: {}", chain(.0))]
     Cut(#[source] reqwest::Error),
@@ -54,6 +61,17 @@ pub(super) enum Cause {
     TooLarge { bytes_max: usize },
     #[error("{0}")]
     Refused(Refusal),
+    /// Refused for a date by an offset to the service's clock that has been corrected since.
+    #[error("{0}")]
+    Misdated(Refusal),
+    #[error("{0}")]
+    Barred(Box<Barred>),
+    #[error(
+        "not sent: the next request may start in {wait:.1?}, after the deadline of the sweep ({why})",
+        wait = .0.wait,
+        why = if .0.is_throttled { "the service has asked to slow down" } else { "`api.requests_per_second`" }
+    )]
+    TooLate(TooLate),
     #[error("HTTP {status}: {problem}")]
     Malformed {
         status: u16,
@@ -81,20 +99,6 @@ pub(super) enum SetupError {
     Tls(#[source] reqwest::Error),
 }
 
-/// An answer in which the service says no.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) status: u16,
-    pub(super) code: String,
-    pub(super) message: String,
-    pub(super) request_id: Option<String>,
-    /// As the header `x-acs-retry-after` alone says, whatever status and code.
-    pub(super) asks_to_slow_down: bool,
-    pub(super) retry_after: Option<Duration>,
-    /// How far the service's clock is ahead of ours, where its `Date` tells.
-    pub(super) clock_ahead_millis: Option<UnixMillis>,
-}
-
 /// An answer that cannot be understood.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(super) enum Problem {
@@ -119,8 +123,9 @@ pub(super) enum Problem {
 }
 
 impl ApiError {
-    pub(super) fn new(request: Subject, attempts: u32, cause: Cause) -> Self {
-        Self { inner: Box::new(Inner { request: Some(request), attempts, cause }) }
+    /// `resume` is what tells when the same request may be worth another try.
+    pub(super) fn new(request: Subject, attempts: u32, cause: Cause, resume: Option<Resume>) -> Self {
+        Self { inner: Box::new(Inner { request: Some(request), attempts, cause, resume }) }
     }
 
     /// The operation; `None` where the client itself could not be built.
@@ -133,12 +138,12 @@ impl ApiError {
         self.inner.request.as_ref()?.ids.first().map(String::as_str)
     }
 
-    /// The HTTP status, where there was an answer that has been read.
+    /// The HTTP status, where there was an answer that has been read. Of a request that was held back: that of the answer
+    /// which is the reason; code, message and request id likewise.
     pub fn status(&self) -> Option<u16> {
         match &self.inner.cause {
-            Cause::Refused(refusal) => Some(refusal.status),
             Cause::Malformed { status, .. } => Some(*status),
-            _ => None,
+            _ => self.refusal().map(|refusal| refusal.status),
         }
     }
 
@@ -155,10 +160,8 @@ impl ApiError {
     /// What the service calls the request in its own logs.
     pub fn request_id(&self) -> Option<&str> {
         match &self.inner.cause {
-            Cause::Refused(Refusal { request_id, .. }) | Cause::Malformed { request_id, .. } => {
-                request_id.as_deref()
-            }
-            _ => None,
+            Cause::Malformed { request_id, .. } => request_id.as_deref(),
+            _ => self.refusal().and_then(|refusal| refusal.request_id.as_deref()),
         }
     }
 
@@ -182,9 +185,15 @@ impl ApiError {
         self.refusal().and_then(|refusal| refusal.retry_after)
     }
 
+    /// Where the service keeps refusing such requests: what tells when one more is worth a try.
+    pub fn resume(&self) -> Option<Resume> {
+        self.inner.resume.clone()
+    }
+
     fn refusal(&self) -> Option<&Refusal> {
         match &self.inner.cause {
-            Cause::Refused(refusal) => Some(refusal),
+            Cause::Refused(refusal) | Cause::Misdated(refusal) => Some(refusal),
+            Cause::Barred(barred) => Some(&barred.refusal),
             _ => None,
         }
     }
@@ -192,7 +201,7 @@ impl ApiError {
 
 impl From<SetupError> for ApiError {
     fn from(error: SetupError) -> Self {
-        Self { inner: Box::new(Inner { request: None, attempts: 0, cause: error.into() }) }
+        Self { inner: Box::new(Inner { request: None, attempts: 0, cause: error.into(), resume: None }) }
     }
 }
 
@@ -231,14 +240,19 @@ impl Cause {
             Self::Credentials(error) => error.reason(),
             Self::Unsendable(_) => FailureReason::Rejected,
             Self::Timeout(_) => FailureReason::Timeout,
+            Self::Unresolved(_) => FailureReason::Unresolved,
+            Self::Tls(_) => FailureReason::Tls,
             Self::Cut(_) | Self::TooLarge { .. } | Self::Malformed { .. } => FailureReason::Malformed,
-            Self::Refused(refusal) => refusal.reason(),
+            Self::Refused(refusal) | Self::Misdated(refusal) => refusal.reason(),
+            Self::Barred(barred) => barred.refusal.reason(),
+            Self::TooLate(TooLate { is_throttled: true, .. }) => FailureReason::Throttled,
+            Self::TooLate(_) => FailureReason::Overrun,
         }
     }
 
     pub(super) fn is_retryable(&self) -> bool {
         match self {
-            Self::Timeout(_) | Self::Unreachable(_) | Self::Cut(_) => true,
+            Self::Timeout(_) | Self::Unresolved(_) | Self::Unreachable(_) | Self::Cut(_) => true,
             Self::Refused(refusal) => {
                 matches!(refusal.reason(), FailureReason::Throttled | FailureReason::ServerError)
             }
@@ -254,112 +268,10 @@ impl Cause {
     }
 }
 
-impl Refusal {
-    /// By the code first: the status alone says less, and throttling comes as 400, 429 and 503.
-    pub(super) fn reason(&self) -> FailureReason {
-        const KEY: &[&str] = &[
-            "SignatureDoesNotMatch",
-            "SignatureNonceUsed",
-            "IncompleteSignature",
-            "InvalidAccessKeyId",
-            "InvalidSecurityToken",
-            "InvalidTimeStamp",
-            "MissingSecurityToken",
-            "MissingAccessKeyId",
-        ];
-        const DENIED: &[&str] = &["Forbidden", "NoPermission"];
-        const FAILED: &[&str] = &["ServiceUnavailable", "InternalError"];
-        // Not the resource is missing, but the operation: it says nothing about the resource.
-        const NO_OPERATION: &[&str] = &["InvalidAction", "InvalidApi", "InvalidVersion"];
-
-        let starts = |names: &[&str]| names.iter().any(|name| self.code.starts_with(name));
-        let code = self.code.as_str();
-        match self.status {
-            429 => FailureReason::Throttled,
-            _ if self.asks_to_slow_down || code.starts_with("Throttling") => FailureReason::Throttled,
-            _ if starts(KEY) => FailureReason::Unauthenticated,
-            _ if starts(DENIED) => FailureReason::Denied,
-            500..=599 => FailureReason::ServerError,
-            _ if starts(FAILED) => FailureReason::ServerError,
-            _ if starts(NO_OPERATION) => FailureReason::Rejected,
-            _ if code.contains("NotFound") || code.contains("NotExist") => FailureReason::NotFound,
-            401 => FailureReason::Unauthenticated,
-            403 => FailureReason::Denied,
-            404 => FailureReason::NotFound,
-            _ => FailureReason::Rejected,
-        }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HTTP {}", self.status)?;
-        if !self.code.is_empty() {
-            write!(f, " {}", self.code)?;
-        }
-        if !self.message.is_empty() {
-            write!(f, ": {}", self.message)?;
-        }
-        if let Some(ahead) = self.clock_ahead_millis.filter(|_| self.code.starts_with("InvalidTimeStamp")) {
-            write!(f, " (the service's clock is {} s ahead of this machine's)", ahead / 1000)?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn refusal(status: u16, code: &str) -> Refusal {
-        Refusal {
-            status,
-            code: code.into(),
-            message: String::new(),
-            request_id: None,
-            asks_to_slow_down: false,
-            retry_after: None,
-            clock_ahead_millis: None,
-        }
-    }
-
-    #[test]
-    fn codes_and_statuses_have_reasons_and_few_are_worth_a_retry() {
-        use FailureReason as R;
-        for (status, code, reason, retryable) in [
-            (400, "Throttling", R::Throttled, true),
-            (400, "Throttling.User", R::Throttled, true),
-            (503, "Throttling.Api", R::Throttled, true),
-            (429, "", R::Throttled, true),
-            (400, "SignatureDoesNotMatch", R::Unauthenticated, false),
-            (400, "SignatureNonceUsed", R::Unauthenticated, false),
-            (404, "InvalidAccessKeyId.NotFound", R::Unauthenticated, false),
-            (403, "InvalidAccessKeyId.Inactive", R::Unauthenticated, false),
-            (403, "InvalidSecurityToken.Expired", R::Unauthenticated, false),
-            (400, "InvalidTimeStamp.Expired", R::Unauthenticated, false),
-            (400, "MissingSecurityToken", R::Unauthenticated, false),
-            (401, "", R::Unauthenticated, false),
-            (403, "Forbidden.RAM", R::Denied, false),
-            (500, "Forbidden.RAM", R::Denied, false),
-            (400, "NoPermission", R::Denied, false),
-            (403, "", R::Denied, false),
-            (404, "", R::NotFound, false),
-            (400, "SessionCluster.NotFound", R::NotFound, false),
-            (200, "WorkspaceNotExist", R::NotFound, false),
-            (404, "InvalidAction.NotFound", R::Rejected, false),
-            (400, "InvalidParameter", R::Rejected, false),
-            (200, "1010000", R::Rejected, false),
-            (500, "SomethingNotFound", R::ServerError, true),
-            (503, "ServiceUnavailable", R::ServerError, true),
-            (200, "InternalError", R::ServerError, true),
-            (502, "", R::ServerError, true),
-        ] {
-            let cause = Cause::Refused(refusal(status, code));
-            assert_eq!((cause.reason(), cause.is_retryable()), (reason, retryable), "{status} {code}");
-        }
-        let slow = Cause::Refused(Refusal { asks_to_slow_down: true, ..refusal(403, "Forbidden") });
-        assert_eq!(slow.reason(), R::Throttled);
-    }
+    use crate::api::refusal::tests::refusal;
 
     #[test]
     fn an_error_tells_its_story_in_one_line() {
@@ -370,7 +282,7 @@ mod tests {
             clock_ahead_millis: Some(-901_500),
             ..refusal(400, "InvalidTimeStamp.Expired")
         };
-        let error = ApiError::new(subject, 2, Cause::Refused(refusal));
+        let error = ApiError::new(subject, 2, Cause::Refused(refusal), None);
         assert_eq!(
             error.to_string(),
             "GetSessionCluster w-1 sc 1: HTTP 400 InvalidTimeStamp.Expired: Timestamp is expired. (the service's \

@@ -8,6 +8,7 @@ use reqwest::{Certificate, ClientBuilder, Proxy, Url, redirect, retry};
 use secrecy::ExposeSecret;
 
 use super::error::SetupError;
+use super::resolve::SystemResolver;
 use crate::config::{self, Endpoint, Network};
 
 const USER_AGENT: &str = concat!("emr-serverless-spark-exporter/", env!("CARGO_PKG_VERSION"));
@@ -75,6 +76,7 @@ pub(super) fn http_client(origin: &Origin, limits: &config::Api) -> Result<reqwe
         .retry(retry::never())
         .referer(false)
         .gzip(true)
+        .dns_resolver(SystemResolver)
         .connect_timeout(limits.connect_timeout)
         .timeout(limits.timeout)
         .pool_max_idle_per_host(limits.max_in_flight);

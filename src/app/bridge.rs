@@ -8,29 +8,67 @@ use crate::api::credentials::CredentialsObserver;
 use crate::clock::UnixMillis;
 use crate::ledger::CommitObserver;
 use crate::metrics::OwnMetrics;
-use crate::model::{Action, Outcome};
+use crate::model::{Action, FailureReason, Outcome, ScopeId};
 
-/// Hands on to the metrics; the rooms that use it do not know them.
+/// Hands on what the ledger tells; that room does not know the metrics.
 #[derive(Clone, Debug)]
-pub(super) struct Bridge(pub(super) Arc<OwnMetrics>);
+pub(super) struct LedgerBridge(pub(super) Arc<OwnMetrics>);
 
-impl RequestObserver for Bridge {
+/// Hands on what the client of an account and region tells.
+#[derive(Clone, Debug)]
+pub(super) struct ClientBridge {
+    pub(super) own: Arc<OwnMetrics>,
+    pub(super) scope: ScopeId,
+}
+
+impl RequestObserver for ClientBridge {
     fn on_attempt(&self, action: Action, outcome: Outcome, took: Duration) {
-        self.0.api.request(action, outcome, took);
+        self.own.api.request(action, outcome, took);
     }
 
     fn on_malformed(&self, name: &'static str) {
-        self.0.api.malformed_field(name);
+        self.own.api.malformed_field(name);
+    }
+
+    fn on_pace(&self, requests_per_second: f64) {
+        self.own.scopes.allowed_requests(&self.scope, requests_per_second);
+    }
+
+    fn on_open_circuits(&self, reason: FailureReason, count: usize) {
+        self.own.scopes.open_circuits(&self.scope, reason, count);
+    }
+
+    fn on_clock_offset(&self, seconds: f64) {
+        self.own.scopes.clock_offset(&self.scope, seconds);
+    }
+
+    fn on_clock_corrected(&self, seconds: i64) {
+        let ScopeId { account, region } = &self.scope;
+        if seconds == 0 {
+            tracing::info!(account, region, "this machine's clock agrees with the service's again");
+        } else {
+            tracing::warn!(
+                account,
+                region,
+                seconds,
+                "the service's clock is ahead of this machine's by these seconds: requests are dated by the service's; \
+                 set this machine's clock, with NTP for example"
+            );
+        }
     }
 }
 
-impl CredentialsObserver for Bridge {
+/// Hands on what the accounts' providers of keys tell.
+#[derive(Clone, Debug)]
+pub(super) struct CredentialsBridge(pub(super) Arc<OwnMetrics>);
+
+impl CredentialsObserver for CredentialsBridge {
     fn on_keys(&self, account: &str, expires: Option<UnixMillis>) {
         self.0.credentials.keys(account, expires);
     }
 }
 
-impl CommitObserver for Bridge {
+impl CommitObserver for LedgerBridge {
     fn on_commit(&self, took: Duration, ok: bool) {
         self.0.ledger.commit(took, ok);
     }

@@ -7,8 +7,9 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use crate::clock::{Clock, UnixMillis};
-use crate::metrics::{Exposition, OwnMetrics};
-use crate::server::{self, Readiness, Status, TargetRow};
+use crate::metrics::{Exposition, Failure, OwnMetrics, TargetStatus};
+use crate::model::Target;
+use crate::server::{self, FailureRow, Readiness, Status, TargetRow};
 
 /// The families of the watched resources as last rendered.
 #[derive(Debug, Default)]
@@ -44,25 +45,34 @@ impl server::Content for Content {
     }
 
     fn status(&self) -> Status {
-        let targets = self.exposition.read(|board| {
-            let row = |(target, status): (&crate::model::Target, &crate::metrics::TargetStatus)| TargetRow {
-                kind: target.kind.as_str(),
-                account: target.scope.account.clone(),
-                region: target.scope.region.clone(),
-                workspace_id: target.workspace_id.clone(),
-                livy_compute_id: target.livy_compute_id.clone(),
-                last_success: status.last_success.and_then(rfc3339),
-                failure: status.failure.as_ref().map(|f| (f.reason.as_str(), f.message.clone())),
-                progress: status.progress,
-            };
-            board.targets().iter().map(row).collect()
-        });
+        let targets = self.exposition.read(|board| board.targets().iter().map(row).collect());
         let ledger_sessions = self.page.load().ledger_sessions;
-        Status { stage: self.readiness.stage(), ledger_sessions, targets }
+        Status { version: env!("CARGO_PKG_VERSION"), stage: self.readiness.stage(), ledger_sessions, targets }
     }
 
     fn on_refused_connection(&self) {
         self.own.refused_connection();
+    }
+}
+
+fn row((target, status): (&Target, &TargetStatus)) -> TargetRow {
+    let failure = |failure: &Failure| FailureRow {
+        at: rfc3339(failure.at),
+        reason: failure.reason.as_str(),
+        code: failure.code.clone(),
+        request_id: failure.request_id.clone(),
+        message: failure.message.clone(),
+    };
+    TargetRow {
+        kind: target.kind.as_str(),
+        account: target.scope.account.clone(),
+        region: target.scope.region.clone(),
+        workspace_id: target.workspace_id.clone(),
+        livy_compute_id: target.livy_compute_id.clone(),
+        last_success: status.last_success.and_then(rfc3339),
+        failing_since: status.failing_since.and_then(rfc3339),
+        last_failure: status.last_failure.as_ref().map(failure),
+        progress: status.progress,
     }
 }
 

@@ -10,14 +10,15 @@ use tokio_util::task::TaskTracker;
 
 use super::AppError;
 use super::backup::Backups;
-use super::bridge::Bridge;
+use super::bridge::{ClientBridge, CredentialsBridge, LedgerBridge};
 use super::content::{Content, Page};
 use super::publish::Publisher;
 use crate::api::credentials::{ProviderOptions, provider};
 use crate::api::wire::malformed_names;
 use crate::api::{Client, ClientOptions};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::journal::Journal;
 use crate::ledger::{Ledger, Options};
 use crate::metrics::{Exposition, OwnMetrics};
 use crate::model::ScopeId;
@@ -41,23 +42,24 @@ impl Exporter {
     /// # Errors
     /// Where one of these cannot be done; nothing runs then.
     pub async fn start(config: Config, environment: Vec<(String, String)>) -> Result<Self, AppError> {
-        let own = Arc::new(OwnMetrics::new(malformed_names())?);
+        let scope_ids = scope_ids(&config);
+        let own = Arc::new(OwnMetrics::new(malformed_names(), &scope_ids)?);
         let clock = Clock::System;
         own.config_loaded(clock.now());
         let scopes = scopes(&config, &own, &clock, environment)?;
         let options = Options { path: config.ledger.path.clone(), baseline: config.ledger.baseline };
-        let ledger = Ledger::open(&options, Arc::new(Bridge(Arc::clone(&own))))?;
-        let scope_ids = scopes.iter().map(|scope| scope.id.clone()).collect();
+        let ledger = Ledger::open(&options, Arc::new(LedgerBridge(Arc::clone(&own))))?;
         let exposition = Arc::new(Exposition::new(config.exposition, scope_ids));
         let page = Arc::new(ArcSwap::from_pointee(Page::default()));
         let (first_pass, readiness) = (FirstPass::default(), Readiness::default());
-        let publisher = Publisher {
+        let mut publisher = Publisher {
             exposition: Arc::clone(&exposition),
             ledger: ledger.clone(),
             page: Arc::clone(&page),
             clock: clock.clone(),
             first_pass: first_pass.clone(),
             readiness: readiness.clone(),
+            releases: Journal::default(),
         };
         publisher.publish().await;
 
@@ -126,6 +128,16 @@ impl Exporter {
     }
 }
 
+/// Each account in each region.
+fn scope_ids(config: &Config) -> Vec<ScopeId> {
+    let of_account = |account: &config::Account| {
+        let name = account.name.clone();
+        let regions = account.regions.clone();
+        regions.into_iter().map(move |region| ScopeId { account: name.clone(), region })
+    };
+    config.accounts.iter().flat_map(of_account).collect()
+}
+
 /// A client for each account in each region.
 fn scopes(
     config: &Config,
@@ -145,7 +157,7 @@ fn scopes(
             limits: &limits,
             env: Box::new(look_up),
             clock: clock.clone(),
-            observer: Arc::new(Bridge(Arc::clone(own))),
+            observer: Arc::new(CredentialsBridge(Arc::clone(own))),
         });
         for region in &account.regions {
             let id = ScopeId { account: account.name.clone(), region: region.clone() };
@@ -156,7 +168,7 @@ fn scopes(
                 limits: &limits,
                 credentials: Arc::clone(&credentials),
                 clock: clock.clone(),
-                observer: Arc::new(Bridge(Arc::clone(own))),
+                observer: Arc::new(ClientBridge { own: Arc::clone(own), scope: id.clone() }),
             });
             let client = client.map_err(|source| AppError::Client { scope: id.clone(), source })?;
             let (workspaces, max_in_flight) = (account.workspaces.clone(), limits.max_in_flight);

@@ -1,13 +1,14 @@
 //! Renders the page when something has changed, or when time alone changes it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use super::content::Page;
 use crate::clock::Clock;
+use crate::journal::Journal;
 use crate::ledger::Ledger;
 use crate::metrics::Exposition;
 use crate::scheduler::FirstPass;
@@ -24,11 +25,13 @@ pub(super) struct Publisher {
     pub(super) clock: Clock,
     pub(super) first_pass: FirstPass,
     pub(super) readiness: Readiness,
+    /// Of releases that the ledger does not take.
+    pub(super) releases: Journal,
 }
 
 impl Publisher {
     /// Renders once. Returns how long the page holds if nothing changes.
-    pub(super) async fn publish(&self) -> Option<Duration> {
+    pub(super) async fn publish(&mut self) -> Option<Duration> {
         let totals = self.ledger.snapshot();
         let ledger_sessions = totals.sessions;
         self.exposition.update_quietly(|board| board.set_ledger(totals));
@@ -40,18 +43,25 @@ impl Publisher {
             ledger_bytes: self.ledger.size_bytes(),
             ledger_sessions,
         }));
-        if !rendered.released.is_empty()
-            && let Err(error) = self.ledger.release(rendered.released).await
-        {
-            tracing::warn!(%error, "series stay at zero until the ledger takes their release");
-            return Some(GAP);
+        if !rendered.released.is_empty() {
+            let (released, now) = (self.ledger.release(rendered.released).await, Instant::now());
+            if let Err(error) = released {
+                if let Some(left_out) = self.releases.failed((), now) {
+                    tracing::warn!(%error, left_out, "series stay at zero until the ledger takes their release");
+                }
+                return Some(GAP);
+            }
+            if let Some(over) = self.releases.succeeded(now) {
+                let lasted_seconds = over.lasted.as_secs_f64();
+                tracing::info!(lasted_seconds, "the ledger takes the release of series again");
+            }
         }
         let wait = rendered.next_change?.saturating_sub(now);
         Some(Duration::from_millis(u64::try_from(wait).unwrap_or(0)))
     }
 
     /// Renders until `stop`.
-    pub(super) async fn run(self, stop: CancellationToken) {
+    pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut totals = self.ledger.subscribe();
         let mut first_pass = self.first_pass.subscribe();
         loop {

@@ -199,7 +199,6 @@ fn bad_variables_are_errors_that_name_them() {
         "10 configuration errors
   environment EMR_SPARK_EXPORTER__ACCOUNTS__0__CREDENTIALS__TYPE: accounts[0].credentials.type: \
 expected default, static, sts, ram_role_arn, oidc, ecs_ram_role, credentials_uri or profile
-expected default, static or sts
   environment EMR_SPARK_EXPORTER__ACCOUNTS__0__WORKSPACES__TAGS: accounts[0].workspaces.tags: expected names with \
 values, such as team=data,env=prod-*
   environment EMR_SPARK_EXPORTER__ACCOUNTS__0__WORKSPACES__TAGS__TEAM: no setting has this name; all of its names and \

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::lock::Lock;
 use super::store::Store;
 use super::{LedgerError, LedgerSnapshot, seal};
+use crate::journal::Journal;
 
 /// Jobs that may wait for the writer. Each holds at most one page of sessions; a full queue slows the sweeps down.
 const QUEUE_MAX: usize = 64;
@@ -91,6 +92,7 @@ fn run(
     publish: &watch::Sender<Arc<LedgerSnapshot>>,
     observer: &dyn CommitObserver,
 ) {
+    let mut journal = Journal::default();
     while let Some(first) = queue.blocking_recv() {
         let mut group = vec![first];
         while group.len() < GROUP_MAX {
@@ -100,10 +102,8 @@ fn run(
         let started = Instant::now();
         let commits = store.commits;
         let (answers, committed) = transact(&mut store, group);
-        if store.commits != commits
-            && let Err(error) = lock.note(store.commits)
-        {
-            tracing::warn!(path = %store.path.display(), %error, "the commit could not be noted in the lock file");
+        if store.commits != commits {
+            note(&store, &lock, &mut journal);
         }
         observer.on_commit(started.elapsed(), committed.is_ok());
         if committed.is_ok() && store.take_changed() {
@@ -115,6 +115,19 @@ fn run(
     }
     drop(store);
     drop(lock);
+}
+
+/// Notes the latest commit in the lock file.
+fn note(store: &Store, lock: &Lock, journal: &mut Journal) {
+    let (noted, now, path) = (lock.note(store.commits), Instant::now(), store.path.display());
+    if let Err(error) = noted {
+        if let Some(left_out) = journal.failed((), now) {
+            tracing::warn!(%path, %error, left_out, "the commit could not be noted in the lock file");
+        }
+    } else if let Some(over) = journal.succeeded(now) {
+        let lasted_seconds = over.lasted.as_secs_f64();
+        tracing::info!(%path, lasted_seconds, "commits are noted in the lock file again");
+    }
 }
 
 /// Runs the jobs in one transaction.

@@ -29,21 +29,48 @@ pub type Active = SessionObservation;
 pub struct TargetStatus {
     /// When its latest sweep ended well.
     pub last_success: Option<UnixMillis>,
-    /// Why its latest sweep failed, if it did.
-    pub failure: Option<Failure>,
+    /// Since when its sweeps fail, if the latest one did.
+    pub failing_since: Option<UnixMillis>,
+    /// The latest sweep that failed, however the ones since then ended.
+    pub last_failure: Option<Failure>,
     /// How far the running sweep has come, 0 to 1; `None` between sweeps.
     pub progress: Option<f64>,
     /// How long its latest sweep took.
     pub last_duration: Option<Duration>,
 }
 
+impl TargetStatus {
+    /// Why its latest sweep failed, if it did.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.last_failure.as_ref().filter(|_| self.failing_since.is_some())
+    }
+
+    /// A sweep ended well.
+    pub fn succeeded(&mut self, now: UnixMillis) {
+        self.last_success = Some(now);
+        self.failing_since = None;
+    }
+
+    /// A sweep failed.
+    pub fn failed(&mut self, failure: Failure) {
+        self.failing_since.get_or_insert(failure.at);
+        self.last_failure = Some(failure);
+    }
+}
+
 /// Why a sweep failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
+    /// When.
+    pub at: UnixMillis,
     /// From the closed set.
     pub reason: FailureReason,
     /// In words; free of secrets.
     pub message: String,
+    /// The service's error code, where it gave one.
+    pub code: Option<String>,
+    /// What the service calls the request in its own logs.
+    pub request_id: Option<String>,
 }
 
 /// A value and when it was true.

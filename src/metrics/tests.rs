@@ -216,7 +216,7 @@ async fn a_state_set_has_one_state_and_changes_begin_at_zero() {
 
 #[test]
 fn every_family_has_help_that_a_stranger_can_use() {
-    let own = OwnMetrics::new(["cuHours"].into_iter()).unwrap();
+    let own = OwnMetrics::new(["cuHours"].into_iter(), &[]).unwrap();
     let own: Vec<(String, String)> = own.catalogue().into_iter().map(|f| (f.name, f.help)).collect();
     let rendered = catalogue().into_iter().map(|family| (family.name(), family.help.to_owned()));
     for (name, help) in rendered.chain(own) {

@@ -25,14 +25,22 @@ label_enum! {
         Throttled => "throttled",
         /// The key is valid but the RAM policy forbids the operation.
         Denied => "denied",
-        /// The key, the token or the signature was not accepted, or no key could be had.
+        /// The key, the token or the signature was not accepted.
         Unauthenticated => "unauthenticated",
+        /// No key could be had from the account's `credentials`: nothing was sent.
+        NoCredentials => "no_credentials",
+        /// The request's date was refused, although it was set by the service's own clock.
+        ClockSkew => "clock_skew",
         /// The resource does not exist (any more).
         NotFound => "not_found",
         /// The service refused the request for another reason (4xx).
         Rejected => "rejected",
-        /// No connection: DNS, TCP, TLS, or a connection cut before an answer.
+        /// The name of the endpoint, or of the proxy, has no address (DNS).
+        Unresolved => "unresolved",
+        /// No connection, or one that was cut before an answer.
         Unreachable => "unreachable",
+        /// A connection without trust: the certificate or the TLS handshake was refused.
+        Tls => "tls",
         /// The connection or the answer took longer than the configured timeout.
         Timeout => "timeout",
         /// The service failed (5xx).
@@ -50,6 +58,11 @@ label_enum! {
         /// A defect of the exporter: the sweep's task panicked.
         Internal => "internal",
     }
+}
+
+impl FailureReason {
+    /// For which the service is not asked on, but probed.
+    pub const THAT_OPEN_CIRCUITS: [Self; 3] = [Self::Unauthenticated, Self::ClockSkew, Self::Denied];
 }
 
 label_enum! {
@@ -79,13 +92,16 @@ impl Outcome {
     /// The outcomes that one request can have, so that each can be exposed from the start.
     pub fn all() -> impl Iterator<Item = Self> {
         use FailureReason as R;
-        const FAILURES: [FailureReason; 9] = [
+        const FAILURES: [FailureReason; 12] = [
             R::Throttled,
             R::Denied,
             R::Unauthenticated,
+            R::ClockSkew,
             R::NotFound,
             R::Rejected,
+            R::Unresolved,
             R::Unreachable,
+            R::Tls,
             R::Timeout,
             R::ServerError,
             R::Malformed,

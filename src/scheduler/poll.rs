@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::first_pass::Expected;
 use super::{Context, SweepError};
+use crate::api::Resume;
 use crate::config::Collector;
+use crate::journal::Journal;
 use crate::metrics::Failure;
 use crate::model::{FailureReason, Target, TargetKind};
 
@@ -23,8 +25,8 @@ const SPREAD_MAX: Duration = Duration::from_millis(500);
 
 /// Reads a target once.
 pub(super) trait Sweep: Send {
-    /// Reads it. The future may be dropped at any point.
-    fn sweep(&mut self) -> impl Future<Output = Result<(), SweepError>> + Send;
+    /// Reads it; no request is begun that cannot end before the deadline. The future may be dropped at any point.
+    fn sweep(&mut self, deadline: Instant) -> impl Future<Output = Result<(), SweepError>> + Send;
 }
 
 /// Polls a target until `stop`.
@@ -37,15 +39,18 @@ pub(super) async fn poll<S: Sweep>(
     first: Expected,
 ) {
     let mut first = Some(first);
+    let (mut journal, mut resume) = (Journal::default(), None);
     context.exposition.update(|board| _ = board.target(&target));
     let mut next = Instant::now() + spread(&target, timing.interval);
     loop {
         tokio::select! {
             () = tokio::time::sleep_until(next) => {}
+            // What the service kept refusing may be over, and is found out sooner than the interval says.
+            () = resumed(resume.as_ref()) => {}
             () = stop.cancelled() => break,
         }
         let started = Instant::now();
-        let attempt = AssertUnwindSafe(sweep.sweep()).catch_unwind();
+        let attempt = AssertUnwindSafe(sweep.sweep(started + timing.deadline)).catch_unwind();
         let outcome = tokio::select! {
             outcome = tokio::time::timeout(timing.deadline, attempt) => outcome,
             () = stop.cancelled() => break,
@@ -64,7 +69,9 @@ pub(super) async fn poll<S: Sweep>(
                 ),
             )),
         };
-        tell(&context, &target, started.elapsed(), result.err());
+        let error = result.err();
+        tell(&context, &target, started.elapsed(), error.as_ref(), &mut journal);
+        resume = error.and_then(|error| error.resume);
         first = None;
         next = started + jittered(timing.interval);
     }
@@ -75,43 +82,59 @@ pub(super) async fn poll<S: Sweep>(
     }
 }
 
-/// Notes how a sweep went: in the metrics, on the board, and in the log where that changed.
-fn tell(context: &Context, target: &Target, took: Duration, error: Option<SweepError>) {
-    context.own.sweeps.sweep(target.kind, took, error.as_ref().map(|error| error.reason));
-    let now = context.clock.now();
-    let mut before = None;
+async fn resumed(resume: Option<&Resume>) {
+    match resume {
+        Some(resume) => resume.wait().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Notes how a sweep went: in the metrics, on the board, and in the log as far as that is news.
+fn tell(
+    context: &Context,
+    target: &Target,
+    took: Duration,
+    error: Option<&SweepError>,
+    journal: &mut Journal<FailureReason>,
+) {
+    context.own.sweeps.sweep(target.kind, took, error.map(|error| error.reason));
+    let at = context.clock.now();
     context.exposition.update(|board| {
         let status = board.target(target);
-        before = status.failure.take();
         status.progress = None;
         status.last_duration = Some(took);
-        match &error {
-            None => status.last_success = Some(now),
-            Some(SweepError { reason, message }) => {
-                status.failure = Some(Failure { reason: *reason, message: message.clone() });
-            }
+        match error {
+            None => status.succeeded(at),
+            Some(error) => status.failed(Failure {
+                at,
+                reason: error.reason,
+                message: error.message.clone(),
+                code: error.code.clone(),
+                request_id: error.request_id.clone(),
+            }),
         }
     });
     let Target { kind, scope, workspace_id, livy_compute_id } = target;
-    let seconds = took.as_secs_f64();
-    match (error, before) {
-        (Some(error), before) if before.as_ref().is_none_or(|before| before.reason != error.reason) => {
-            tracing::warn!(
+    let (seconds, now) = (took.as_secs_f64(), Instant::now().into_std());
+    let Some(error) = error else {
+        match journal.succeeded(now) {
+            Some(over) => tracing::info!(
                 kind = %kind, account = scope.account, region = scope.region, workspace_id, livy_compute_id, seconds,
-                reason = %error.reason, "sweep failed: {error}"
-            );
+                lasted_seconds = over.lasted.as_secs_f64(), failures = over.failures, "sweeps end well again"
+            ),
+            None => {
+                tracing::debug!(kind = %kind, workspace_id, livy_compute_id, seconds, "sweep complete");
+            }
         }
-        (Some(error), _) => {
+        return;
+    };
+    match journal.failed(error.reason, now) {
+        Some(left_out) => tracing::warn!(
+            kind = %kind, account = scope.account, region = scope.region, workspace_id, livy_compute_id, seconds,
+            reason = %error.reason, left_out, "sweep failed: {error}"
+        ),
+        None => {
             tracing::debug!(kind = %kind, workspace_id, livy_compute_id, reason = %error.reason, "sweep failed again: {error}");
-        }
-        (None, Some(before)) => {
-            tracing::info!(
-                kind = %kind, account = scope.account, region = scope.region, workspace_id, livy_compute_id, seconds,
-                "sweeps end well again, after: {}", before.reason
-            );
-        }
-        (None, None) => {
-            tracing::debug!(kind = %kind, workspace_id, livy_compute_id, seconds, "sweep complete");
         }
     }
 }

@@ -10,10 +10,10 @@ mod status;
 pub use body::Chunks;
 pub use listen::{BindError, bind};
 pub use readiness::{Readiness, Stage};
-pub use status::{Status, TargetRow};
+pub use status::{FailureRow, Status, TargetRow};
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::server::conn::http1;
@@ -22,6 +22,8 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+
+use crate::journal::Journal;
 
 /// How long a connection may stay silent, between requests too: longer than any usual scrape interval.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(150);
@@ -58,19 +60,28 @@ impl Server {
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) {
         let slots = Arc::new(Semaphore::new(self.max_connections));
         let connections = GracefulShutdown::new();
+        let mut journal = Journal::default();
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = shutdown.cancelled() => break,
             };
             match accepted {
-                Ok((stream, _)) => match Arc::clone(&slots).try_acquire_owned() {
-                    Ok(slot) => self.clone().connection(stream, slot, &connections),
-                    Err(_) => self.content.on_refused_connection(),
-                },
+                Ok((stream, _)) => {
+                    if let Some(over) = journal.succeeded(Instant::now()) {
+                        let lasted_seconds = over.lasted.as_secs_f64();
+                        tracing::info!(lasted_seconds, "connections are accepted again");
+                    }
+                    match Arc::clone(&slots).try_acquire_owned() {
+                        Ok(slot) => self.clone().connection(stream, slot, &connections),
+                        Err(_) => self.content.on_refused_connection(),
+                    }
+                }
                 Err(error) => {
                     // Out of file descriptors, mostly: they come back when connections end.
-                    tracing::warn!(%error, "could not accept a connection");
+                    if let Some(left_out) = journal.failed((), Instant::now()) {
+                        tracing::warn!(%error, left_out, "could not accept a connection");
+                    }
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }

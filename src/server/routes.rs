@@ -9,6 +9,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::{Chunks, Server, Stage};
 
 const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
 /// Prometheus text format 0.0.4.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -24,7 +25,8 @@ const PAGE_HEADERS: [(HeaderName, &str); 4] = [
 /// Answers a request; its body, if any, is not read.
 pub(super) fn answer<B>(server: &Server, request: &Request<B>) -> Response<Chunks> {
     let path = request.uri().path();
-    let is_known = [server.telemetry_path.as_str(), "/", "/-/healthy", "/-/ready"].contains(&path);
+    let is_known =
+        [server.telemetry_path.as_str(), "/", "/-/healthy", "/-/ready", "/api/v1/status"].contains(&path);
     if !is_known {
         return text(
             StatusCode::NOT_FOUND,
@@ -40,6 +42,7 @@ pub(super) fn answer<B>(server: &Server, request: &Request<B>) -> Response<Chunk
     match path {
         "/-/healthy" => text(StatusCode::OK, "healthy\n".into()),
         "/-/ready" => ready(server.readiness.stage()),
+        "/api/v1/status" => status(server),
         path if path == server.telemetry_path => {
             with_type(StatusCode::OK, METRICS, Chunks::new(server.content.metrics()))
         }
@@ -55,6 +58,13 @@ fn ready(stage: Stage) -> Response<Chunks> {
             format!("not ready: {waiting} targets are still without a first sweep\n"),
         ),
         Stage::Draining => text(StatusCode::SERVICE_UNAVAILABLE, "not ready: about to end\n".into()),
+    }
+}
+
+fn status(server: &Server) -> Response<Chunks> {
+    match super::status::json(&server.content.status()) {
+        Ok(json) => with_type(StatusCode::OK, JSON, Chunks::new(vec![json.into()])),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }
 }
 
@@ -87,7 +97,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::server::{Content, Readiness, Status, TargetRow};
+    use crate::server::{Content, FailureRow, Readiness, Status, TargetRow};
 
     struct Fixed;
 
@@ -99,6 +109,7 @@ mod tests {
         fn status(&self) -> Status {
             let hostile = "<script>alert('x')</script>\"&";
             Status {
+                version: "1.2.3",
                 stage: Stage::Ready,
                 ledger_sessions: 3,
                 targets: vec![TargetRow {
@@ -108,7 +119,14 @@ mod tests {
                     workspace_id: "w-1".into(),
                     livy_compute_id: hostile.into(),
                     last_success: Some("2026-01-12T10:20:40Z".into()),
-                    failure: Some(("denied", hostile.into())),
+                    failing_since: Some("2026-01-12T10:21:40Z".into()),
+                    last_failure: Some(FailureRow {
+                        at: Some("2026-01-12T10:22:40Z".into()),
+                        reason: "denied",
+                        code: Some("Forbidden.RAM".into()),
+                        request_id: Some("DD6B".into()),
+                        message: hostile.into(),
+                    }),
                     progress: Some(0.25),
                 }],
             }
@@ -171,6 +189,21 @@ mod tests {
         assert_eq!((status, content_type.as_str()), (StatusCode::OK, HTML));
         assert!(!body.contains("<script"), "{body}");
         assert!(body.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot;&amp;"), "{body}");
-        assert!(body.contains("denied") && body.contains("25 %"), "{body}");
+        for text in ["<b>denied</b>", "25 %", "failing since 2026-01-12T10:21:40Z", "request id DD6B"] {
+            assert!(body.contains(text), "{text}: {body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn programs_get_the_status_as_json() {
+        let (status, content_type, body) = get(&server(), Method::GET, "/api/v1/status").await;
+        assert_eq!((status, content_type.as_str()), (StatusCode::OK, JSON));
+        let json: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((&json["version"], &json["stage"]), (&"1.2.3".into(), &"ready".into()));
+        let target = &json["targets"][0];
+        assert_eq!((&target["target"], &target["progress"]), (&"livy_sessions".into(), &0.25.into()));
+        assert_eq!(target["failing_since"], "2026-01-12T10:21:40Z");
+        let failure = &target["last_failure"];
+        assert_eq!((&failure["code"], &failure["request_id"]), (&"Forbidden.RAM".into(), &"DD6B".into()));
     }
 }

@@ -1,13 +1,19 @@
-//! The status page at `/`: what is watched and how it fares. Works without scripts or anything from elsewhere.
+//! What is watched and how it fares: as a page at `/`, which works without scripts or anything from elsewhere, and as JSON
+//! at `/api/v1/status`. Invariant: both show the same.
 
 use std::fmt::{self, Write};
 
+use serde::{Serialize, Serializer};
+
 use super::Stage;
 
-/// What the page shows.
-#[derive(Clone, Debug)]
+/// What is shown.
+#[derive(Clone, Debug, Serialize)]
 pub struct Status {
-    /// How far the exporter has come.
+    /// The program's version.
+    pub version: &'static str,
+    /// How far the exporter has come; in JSON `starting`, `ready` or `draining`.
+    #[serde(serialize_with = "stage_name")]
     pub stage: Stage,
     /// Livy sessions that the ledger holds.
     pub ledger_sessions: u64,
@@ -15,10 +21,11 @@ pub struct Status {
     pub targets: Vec<TargetRow>,
 }
 
-/// A target on the page.
-#[derive(Clone, Debug)]
+/// A target. Times are in RFC 3339.
+#[derive(Clone, Debug, Serialize)]
 pub struct TargetRow {
     /// What is polled there.
+    #[serde(rename = "target")]
     pub kind: &'static str,
     /// The account's name in the configuration.
     pub account: String,
@@ -28,12 +35,44 @@ pub struct TargetRow {
     pub workspace_id: String,
     /// Empty where it has none.
     pub livy_compute_id: String,
-    /// When its latest sweep that ended well did so, in RFC 3339.
+    /// When its latest sweep that ended well did so.
     pub last_success: Option<String>,
-    /// Reason and message of its latest sweep, if that failed.
-    pub failure: Option<(&'static str, String)>,
+    /// Since when its sweeps fail, if the latest one did.
+    pub failing_since: Option<String>,
+    /// The latest sweep that failed, however the ones since then ended.
+    pub last_failure: Option<FailureRow>,
     /// How far the running sweep has come, 0 to 1.
     pub progress: Option<f64>,
+}
+
+/// A sweep that failed.
+#[derive(Clone, Debug, Serialize)]
+pub struct FailureRow {
+    /// When.
+    pub at: Option<String>,
+    /// From the closed set that the metrics use.
+    pub reason: &'static str,
+    /// The service's error code, where it gave one.
+    pub code: Option<String>,
+    /// What the service calls the request in its own logs.
+    pub request_id: Option<String>,
+    /// In words; free of secrets.
+    pub message: String,
+}
+
+fn stage_name<S: Serializer>(stage: &Stage, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(match stage {
+        Stage::Starting { .. } => "starting",
+        Stage::Ready => "ready",
+        Stage::Draining => "draining",
+    })
+}
+
+/// The status as JSON.
+pub(super) fn json(status: &Status) -> Result<Vec<u8>, serde_json::Error> {
+    let mut json = serde_json::to_vec(status)?;
+    json.push(b'\n');
+    Ok(json)
 }
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;\
@@ -50,7 +89,7 @@ pub(super) fn render(status: &Status, telemetry_path: &str) -> String {
 }
 
 fn write(html: &mut String, status: &Status, telemetry_path: &str) -> fmt::Result {
-    let failing = status.targets.iter().filter(|target| target.failure.is_some()).count();
+    let failing = status.targets.iter().filter(|target| target.failing_since.is_some()).count();
     let stage = match status.stage {
         Stage::Starting { waiting } => format!("starting: {waiting} targets without a first sweep"),
         Stage::Ready => "ready".into(),
@@ -63,10 +102,10 @@ fn write(html: &mut String, status: &Status, telemetry_path: &str) -> fmt::Resul
          <title>EMR Serverless Spark exporter</title><style>{STYLE}</style></head><body>\
          <h1>EMR Serverless Spark exporter</h1>\
          <p>Version {}, {}. {} targets, {failing} failing. {} Livy sessions in the ledger.</p>\
-         <p><a href=\"{}\">Metrics</a> · <a href=\"/-/ready\">Readiness</a> · <a href=\"/-/healthy\">Health</a></p>\
+         <p><a href=\"{}\">Metrics</a> · <a href=\"/api/v1/status\">Status as JSON</a> · <a href=\"/-/ready\">Readiness</a> · <a href=\"/-/healthy\">Health</a></p>\
          <h2>Targets</h2><div><table><thead><tr><th>Target</th><th>Account</th><th>Region</th><th>Workspace</th>\
-         <th>Livy gateway</th><th>Last success</th><th>State</th></tr></thead><tbody>",
-        env!("CARGO_PKG_VERSION"),
+         <th>Livy gateway</th><th>Last success</th><th>State</th><th>Last failure</th></tr></thead><tbody>",
+        status.version,
         Escaped(&stage),
         status.targets.len(),
         status.ledger_sessions,
@@ -92,15 +131,24 @@ fn row(html: &mut String, target: &TargetRow) -> fmt::Result {
         write!(html, "<td>{}</td>", Escaped(cell))?;
     }
     html.write_str("<td>")?;
-    match (&target.failure, &target.last_success) {
-        (Some((reason, message)), _) => {
-            write!(html, "<span class=\"bad\">{}: {}</span>", Escaped(reason), Escaped(message))?;
-        }
+    match (&target.failing_since, &target.last_success) {
+        (Some(since), _) => write!(html, "<span class=\"bad\">failing since {}</span>", Escaped(since))?,
         (None, Some(_)) => html.write_str("<span class=\"ok\">ok</span>")?,
         (None, None) => html.write_str("waiting")?,
     }
     if let Some(progress) = target.progress {
         write!(html, " (sweeping, {:.0} %)", progress * 100.0)?;
+    }
+    html.write_str("</td><td>")?;
+    if let Some(failure) = &target.last_failure {
+        let FailureRow { at, reason, code, request_id, message } = failure;
+        let class = if target.failing_since.is_some() { " class=\"bad\"" } else { "" };
+        write!(html, "<span{class}><b>{}</b>: {}", Escaped(reason), Escaped(message))?;
+        let facts = [("at", at), ("code", code), ("request id", request_id)];
+        for (name, fact) in facts.iter().filter_map(|(name, fact)| Some((name, fact.as_deref()?))) {
+            write!(html, "<br>{name} {}", Escaped(fact))?;
+        }
+        html.write_str("</span>")?;
     }
     html.write_str("</td></tr>")
 }

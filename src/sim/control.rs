@@ -162,6 +162,8 @@ struct FaultRequest {
     status: Option<u16>,
     /// Of `wrong_total` and `page_shift` (1).
     rows: Option<i64>,
+    /// Of `clock_skew` (1200).
+    seconds: Option<i64>,
     /// Of `slow_body` (100) and `throttle` (500).
     millis: Option<u64>,
 }
@@ -207,6 +209,7 @@ impl FaultRequest {
             "denied" => Fault::Denied("Forbidden.RAM"),
             "no_permission" => Fault::Denied("NoPermission"),
             "invalid_key" => Fault::InvalidKey,
+            "clock_skew" => Fault::ClockSkew(self.seconds.unwrap_or(1_200)),
             "business_error" => Fault::BusinessError,
             "repeated_token" => Fault::RepeatedToken,
             "empty_page_with_token" => Fault::EmptyPageWithToken,

@@ -32,6 +32,9 @@ pub enum Fault {
     Denied(&'static str),
     /// 404 `InvalidAccessKeyId.NotFound`.
     InvalidKey,
+    /// The service's own clock is ahead of real time by these seconds (negative: behind): requests are judged by it, and
+    /// `Date` tells it.
+    ClockSkew(i64),
     /// HTTP 200 with an envelope whose code is not that of success.
     BusinessError,
     /// `nextToken` is the token that the request came with.

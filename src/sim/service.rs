@@ -24,6 +24,7 @@ use super::stats::Recorder;
 use super::throttle::Bucket;
 use super::world::{World, draw};
 use super::{Options, control, identity, mangle, wire};
+use crate::clock::UnixMillis;
 
 /// `x-acs-version` of the simulated API.
 const API_VERSION: &str = "2023-08-08";
@@ -102,7 +103,7 @@ impl Service {
         let body = Limited::new(body, REQUEST_BODY_BYTES_MAX).collect().await.map_err(|_| Reset)?.to_bytes();
         if self.options.control && parts.uri.path().starts_with(control::PREFIX) {
             let reply = control::answer(self, &parts, &body).await;
-            return Ok(respond(reply, "", &[]));
+            return Ok(self.respond(reply, "", &[]));
         }
         let asked = identity::Request {
             parts: &parts,
@@ -113,7 +114,7 @@ impl Service {
             check_signatures: self.options.check_signatures,
         };
         if let Some(reply) = self.identity.answer(&asked) {
-            return Ok(respond(reply, asked.request_id, &[]));
+            return Ok(self.respond(reply, asked.request_id, &[]));
         }
         let mut in_flight = self.recorder.begin(parts.version);
         // Even a sleep of nothing waits for the next tick of the timer.
@@ -126,7 +127,7 @@ impl Service {
             Ok(route) => route,
             Err(error) => {
                 in_flight.status = Some(error.status);
-                return Ok(respond(Reply::error(error, &request_id), &request_id, &[]));
+                return Ok(self.respond(Reply::error(error, &request_id), &request_id, &[]));
             }
         };
         in_flight.operation = Some(route.operation);
@@ -154,11 +155,18 @@ impl Service {
             None => self.reply(&parts, &body, &call, &faults),
         };
         in_flight.status = Some(reply.status);
-        Ok(respond(reply, &request_id, &faults))
+        Ok(self.respond(reply, &request_id, &faults))
+    }
+
+    /// The service's own time.
+    fn now(&self, faults: &[Fault]) -> UnixMillis {
+        let skew = |fault: &Fault| if let Fault::ClockSkew(seconds) = fault { seconds * 1_000 } else { 0 };
+        self.options.clock.now() + faults.iter().map(skew).sum::<i64>()
     }
 
     fn reply(&self, parts: &Parts, body: &Bytes, call: &Call<'_>, faults: &[Fault]) -> Reply {
-        let answer = self.admit(parts, body, call).and_then(|()| call.answer());
+        let now = self.now(faults);
+        let answer = self.admit(parts, body, call, now).and_then(|()| call.answer());
         let mut body = match answer {
             Ok(body) => body,
             Err(error) => return Reply::error(error, call.request_id),
@@ -180,9 +188,9 @@ impl Service {
     }
 
     /// Whether the request may be answered: signature, action, policy, region, rate limit.
-    fn admit(&self, parts: &Parts, body: &Bytes, call: &Call<'_>) -> Result<(), ApiError> {
+    fn admit(&self, parts: &Parts, body: &Bytes, call: &Call<'_>, now: UnixMillis) -> Result<(), ApiError> {
         if self.options.check_signatures {
-            self.checker.check(parts, body, API_VERSION, self.options.clock.now())?;
+            self.checker.check(parts, body, API_VERSION, now)?;
             let action = parts.headers.get("x-acs-action").map(HeaderValue::as_bytes);
             if action != Some(call.route.operation.as_str().as_bytes()) {
                 let message = "x-acs-action does not name the operation of this method and path.";
@@ -200,6 +208,31 @@ impl Service {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Puts an answer on the wire.
+    fn respond(&self, reply: Reply, request_id: &str, faults: &[Fault]) -> Response<SimBody> {
+        let length = reply.body.len();
+        let pause =
+            faults.iter().find_map(|f| if let Fault::SlowBody(pause) = f { Some(*pause) } else { None });
+        let body = match pause {
+            _ if faults.contains(&Fault::Cut) => SimBody::cut(reply.body),
+            Some(pause) => SimBody::slow(reply.body, pause),
+            None => SimBody::whole(reply.body),
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = http::StatusCode::from_u16(reply.status).unwrap_or_default();
+        let headers = response.headers_mut();
+        headers.insert("content-type", HeaderValue::from_static(reply.content_type));
+        headers.insert("content-length", HeaderValue::from(length));
+        let date = http_date(self.now(faults));
+        let own = [("x-acs-request-id", request_id.to_owned()), ("date", date)];
+        for (name, value) in reply.headers.into_iter().chain(own) {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(name, value);
+            }
+        }
+        response
     }
 
     /// An id in the service's form, unlike any other of this world.
@@ -238,23 +271,8 @@ fn instead(fault: &Fault, request_id: &str) -> Option<Reply> {
     Some(Reply::error(error, request_id))
 }
 
-fn respond(reply: Reply, request_id: &str, faults: &[Fault]) -> Response<SimBody> {
-    let length = reply.body.len();
-    let pause = faults.iter().find_map(|f| if let Fault::SlowBody(pause) = f { Some(*pause) } else { None });
-    let body = match pause {
-        _ if faults.contains(&Fault::Cut) => SimBody::cut(reply.body),
-        Some(pause) => SimBody::slow(reply.body, pause),
-        None => SimBody::whole(reply.body),
-    };
-    let mut response = Response::new(body);
-    *response.status_mut() = http::StatusCode::from_u16(reply.status).unwrap_or_default();
-    let headers = response.headers_mut();
-    headers.insert("content-type", HeaderValue::from_static(reply.content_type));
-    headers.insert("content-length", HeaderValue::from(length));
-    for (name, value) in reply.headers.into_iter().chain([("x-acs-request-id", request_id.to_owned())]) {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(name, value);
-        }
-    }
-    response
+/// A time as the header `Date` has it, in whole seconds.
+fn http_date(now: UnixMillis) -> String {
+    let now = jiff::Timestamp::from_millisecond(now).unwrap_or_default();
+    now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }

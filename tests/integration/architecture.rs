@@ -6,16 +6,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may import of the others.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("clock", &[]),
+    ("journal", &[]),
     ("model", &["clock"]),
     ("config", &["clock", "model"]),
     ("api", &["clock", "model", "config"]),
     ("collect", &["clock", "model", "api"]),
-    ("ledger", &["clock", "model"]),
+    ("ledger", &["clock", "journal", "model"]),
     ("metrics", &["clock", "model", "config", "ledger"]),
-    ("server", &["clock", "model"]),
-    ("scheduler", &["clock", "model", "config", "api", "collect", "ledger", "metrics"]),
+    ("server", &["clock", "journal", "model"]),
+    ("scheduler", &["clock", "journal", "model", "config", "api", "collect", "ledger", "metrics"]),
     ("sim", &["clock", "model"]),
     ("cli", &["config"]),
     ("logging", &["config"]),
@@ -23,6 +24,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
         "app",
         &[
             "clock",
+            "journal",
             "model",
             "config",
             "api",

@@ -1,4 +1,5 @@
-//! `docs/metrics.md` holds the table of all families as the code has it, and names none that is not there.
+//! `docs/metrics.md` holds the table of all families as the code has it, and names none that is not there;
+//! `docs/troubleshooting.md` explains every reason of a failure.
 //! With `UPDATE_EXPECTED=1` the table is written anew.
 
 use std::collections::BTreeSet;
@@ -8,10 +9,12 @@ use std::fs;
 use emr_serverless_spark_exporter::api::wire::malformed_names;
 use emr_serverless_spark_exporter::config::{self, LoadRequest};
 use emr_serverless_spark_exporter::metrics::{OwnFamily, OwnMetrics, catalogue};
+use emr_serverless_spark_exporter::model::{FailureReason, ScopeId};
 
 use crate::harness::PREFIX;
 
 const FILE: &str = "docs/metrics.md";
+const TROUBLESHOOTING: &str = "docs/troubleshooting.md";
 const BEGIN: &str = "<!-- families: begin -->\n";
 const END: &str = "<!-- families: end -->\n";
 
@@ -49,7 +52,8 @@ fn families() -> Vec<OwnFamily> {
         labels: family.labels.iter().map(|label| (*label).to_owned()).collect(),
         help: family.help.to_owned(),
     });
-    watched.chain(OwnMetrics::new(malformed_names()).unwrap().catalogue()).collect()
+    let some = ScopeId { account: String::new(), region: String::new() };
+    watched.chain(OwnMetrics::new(malformed_names(), &[some]).unwrap().catalogue()).collect()
 }
 
 fn tables() -> String {
@@ -134,6 +138,20 @@ fn every_recipe_for_credentials_loads_as_it_is_written() {
     for (at, _) in text.match_indices(PREFIX) {
         let name = text[at..].split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap();
         assert!(families().iter().any(|family| family.name == name), "{name} is no family");
+    }
+}
+
+#[test]
+fn every_reason_of_a_failure_is_explained_and_every_metric_beside_it_is_there() {
+    let text = fs::read_to_string(TROUBLESHOOTING).unwrap();
+    for reason in FailureReason::ALL {
+        let rows = text.lines().filter(|line| line.starts_with(&format!("| `{reason}` |"))).count();
+        assert_eq!(rows, 1, "{reason} in {TROUBLESHOOTING}");
+    }
+    let known: BTreeSet<String> = families().into_iter().map(|family| family.name).collect();
+    for (at, _) in text.match_indices("`exporter_") {
+        let name = text[at + 1..].split(['`', '{']).next().unwrap();
+        assert!(known.contains(&format!("{PREFIX}{name}")), "{name} is no family");
     }
 }
 

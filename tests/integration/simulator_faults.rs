@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use emr_serverless_spark_exporter::clock::Clock;
 use emr_serverless_spark_exporter::sim::{Fault, Operation, Options, Scope, ThrottleForm, WorldConfig};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -104,6 +105,24 @@ async fn error_answers_have_their_status_code_and_headers() {
         assert_eq!(body.get("AccessDeniedDetail").is_some(), status == 403);
     }
     assert_eq!(api.get(PATH).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_skewed_clock_dates_the_answers() {
+    let api = api().await;
+    let ahead = async || {
+        let response = api.send(PATH).await.unwrap();
+        let date = response.headers()["date"].to_str().unwrap();
+        let theirs = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).unwrap();
+        (theirs.as_millisecond() - Clock::System.now()).div_euclid(60_000)
+    };
+    assert!((-1..=0).contains(&ahead().await));
+    for (seconds, minutes) in [(1_200, 19..=20), (-1_200, -21..=-20)] {
+        let body = json!({"fault": "clock_skew", "seconds": seconds, "next": 1});
+        assert_eq!(api.post("/sim/v1/faults", &body).await.0, 200);
+        let ahead = ahead().await;
+        assert!(minutes.contains(&ahead), "{seconds}: {ahead}");
+    }
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ impl CredentialsError {
     pub fn reason(&self) -> FailureReason {
         match self {
             Self::NoKeys { reason, .. } => *reason,
-            Self::Unsendable => FailureReason::Unauthenticated,
+            Self::Unsendable => FailureReason::NoCredentials,
         }
     }
 }
@@ -41,7 +41,7 @@ pub(super) struct Failure {
 impl Failure {
     /// Of a source that has nothing to offer as it is set up.
     pub(super) fn absent(why: impl Into<String>) -> Self {
-        Self { why: why.into(), reason: FailureReason::Unauthenticated }
+        Self { why: why.into(), reason: FailureReason::NoCredentials }
     }
 
     /// Of an answer that is not what the source promises.

@@ -19,6 +19,7 @@ mod uri;
 
 use std::fmt;
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -45,6 +46,13 @@ pub struct AccessCredentials {
 }
 
 impl AccessCredentials {
+    /// Tells these keys from others.
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        let mut hasher = DefaultHasher::new();
+        self.confidential().for_each(|text| text.hash(&mut hasher));
+        Fingerprint(hasher.finish())
+    }
+
     /// The texts that no message may contain.
     pub(super) fn confidential(&self) -> impl Iterator<Item = &str> {
         [self.id.as_str(), self.secret.expose_secret()]
@@ -60,6 +68,10 @@ impl fmt::Debug for AccessCredentials {
             .finish_non_exhaustive()
     }
 }
+
+/// See [`AccessCredentials::fingerprint`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Fingerprint(u64);
 
 /// The keys, or why there are none, some time from now.
 pub type CredentialsFuture<'a> =

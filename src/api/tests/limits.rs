@@ -73,6 +73,60 @@ async fn the_wait_that_the_service_asks_for_is_kept() {
 }
 
 #[tokio::test]
+async fn one_throttled_answer_slows_the_whole_client_down_and_good_ones_bring_it_back() {
+    let script = |n| match n {
+        0 => Reply::Answer(400, "x-acs-retry-after: 600\r\n", br#"{"Code":"Any"}"#.to_vec()),
+        _ => json(GOOD),
+    };
+    let (stub, notes) = (Stub::start(script).await, Arc::new(Notes::default()));
+    let limits = Api { requests_per_second: 20.0, retries: 0, ..limits() };
+    let client = client_to(&stub.authority, &limits, &long_lived(), notes.clone());
+    client.list_workspaces(None, 1).await.unwrap_err();
+    let all = join_all((0..6).map(|_| client.list_workspaces(None, 1))).await;
+    assert!(all.iter().all(Result::is_ok));
+    let seen = stub.seen();
+    let waited: Vec<_> = seen[1..].iter().map(|later| (later.at - seen[0].at).as_millis()).collect();
+    assert!(waited[0] >= 600, "others wait, too: {waited:?}");
+    assert!(waited[5] >= 600 + 450, "five more, one by one at half the rate: {waited:?}");
+    let rates = notes.rates.lock().unwrap().clone();
+    assert_eq!(rates[..2], [20.0, 10.0]);
+    assert!(rates[1..].windows(2).all(|pair| pair[1] > pair[0]), "{rates:?}");
+}
+
+#[tokio::test]
+async fn a_good_answer_can_ask_to_slow_down_too() {
+    let stub = Stub::start(|_| Reply::Answer(200, "x-acs-retry-after: 300\r\n", GOOD.into())).await;
+    let client = client(&stub);
+    for _ in 0..2 {
+        client.list_workspaces(None, 1).await.unwrap();
+    }
+    let seen = stub.seen();
+    assert!((seen[1].at - seen[0].at).as_millis() >= 300);
+}
+
+#[tokio::test]
+async fn nothing_is_begun_that_cannot_end_before_the_deadline() {
+    // A wait that is longer than what is left ends at once, with the reason.
+    let stub = Stub::start(|_| Reply::Answer(429, "x-acs-retry-after: 50000\r\n", b"{}".to_vec())).await;
+    let client = client(&stub);
+    let (begun, in_time) = (Instant::now(), Duration::from_secs(40));
+    let hurried = client.until(tokio::time::Instant::now() + in_time);
+    for attempts in [1, 1] {
+        let failed = hurried.list_workspaces(None, 1).await.unwrap_err();
+        assert_eq!((failed.reason().as_str(), failed.attempts()), ("throttled", attempts));
+    }
+    assert_eq!(stub.seen().len(), 1, "the second was not even sent");
+    // One that would take as long as the attempt before is not begun.
+    let stub = Stub::start(|_| Reply::Stall(b"")).await;
+    let limits = Api { timeout: Duration::from_millis(600), retries: 5, ..limits() };
+    let client = client_to(&stub.authority, &limits, &long_lived(), Arc::default());
+    let hurried = client.until(tokio::time::Instant::now() + Duration::from_secs(1));
+    let failed = hurried.list_workspaces(None, 1).await.unwrap_err();
+    assert_eq!((failed.reason().as_str(), failed.attempts()), ("timeout", 1));
+    assert!(begun.elapsed() < in_time);
+}
+
+#[tokio::test]
 async fn no_more_requests_are_in_flight_than_allowed() {
     let stub = Stub::start(|_| Reply::Slow(Duration::from_millis(40), GOOD.into())).await;
     let limits = Api { max_in_flight: 3, ..limits() };

@@ -1,11 +1,15 @@
 //! The client against a server on loopback.
 
 mod answers;
+mod circuit;
+mod clock;
+mod connecting;
 mod limits;
 mod requests;
 mod stub;
 mod tolerance;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +17,7 @@ use super::credentials::provider_for;
 use super::{Client, ClientOptions, RequestObserver};
 use crate::clock::Clock;
 use crate::config::{AccessKey, Api, Credentials, Endpoint, Network};
-use crate::model::{Action, Outcome};
+use crate::model::{Action, FailureReason, Outcome};
 use stub::Stub;
 
 const KEY_ID: &str = "LTAItheAccessKeyId";
@@ -41,6 +45,9 @@ fn limits() -> Api {
 struct Notes {
     outcomes: Mutex<Vec<&'static str>>,
     malformed: Mutex<Vec<&'static str>>,
+    rates: Mutex<Vec<f64>>,
+    open_circuits: Mutex<BTreeMap<FailureReason, usize>>,
+    corrections: Mutex<Vec<i64>>,
 }
 
 impl RequestObserver for Notes {
@@ -50,6 +57,18 @@ impl RequestObserver for Notes {
 
     fn on_malformed(&self, name: &'static str) {
         self.malformed.lock().unwrap().push(name);
+    }
+
+    fn on_pace(&self, requests_per_second: f64) {
+        self.rates.lock().unwrap().push(requests_per_second);
+    }
+
+    fn on_open_circuits(&self, reason: FailureReason, count: usize) {
+        self.open_circuits.lock().unwrap().insert(reason, count);
+    }
+
+    fn on_clock_corrected(&self, seconds: i64) {
+        self.corrections.lock().unwrap().push(seconds);
     }
 }
 

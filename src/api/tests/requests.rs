@@ -148,7 +148,7 @@ async fn keys_that_cannot_be_had_or_sent_are_named() {
     let stub = Stub::start(|_| json("{}")).await;
     let none = client_to(&stub.authority, &limits(), &Credentials::Default, Arc::default());
     let failed = none.list_workspaces(None, 1).await.unwrap_err();
-    assert_eq!(failed.reason().as_str(), "unauthenticated");
+    assert_eq!(failed.reason().as_str(), "no_credentials");
     assert!(failed.to_string().contains("ALIBABA_CLOUD_ACCESS_KEY_ID"), "{failed}");
 
     let broken = Credentials::Static(AccessKey { id: "a\nb".into(), secret: "s".into() });
@@ -156,7 +156,7 @@ async fn keys_that_cannot_be_had_or_sent_are_named() {
         .list_workspaces(None, 1)
         .await
         .unwrap_err();
-    assert_eq!(failed.reason().as_str(), "unauthenticated");
+    assert_eq!(failed.reason().as_str(), "no_credentials");
     assert!(stub.seen().is_empty());
 }
 

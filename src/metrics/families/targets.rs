@@ -37,13 +37,13 @@ pub(super) const FAMILIES: &[&Family] = &[&SUCCESS, &LAST_SUCCESS, &FAILURE, &PR
 
 pub(super) fn render(view: View<'_>, page: &mut Page) {
     each(view, page, &SUCCESS, |status| {
-        (status.failure.is_some() || status.last_success.is_some())
-            .then(|| f64::from(status.failure.is_none()))
+        (status.failing_since.is_some() || status.last_success.is_some())
+            .then(|| f64::from(status.failing_since.is_none()))
     });
     each(view, page, &LAST_SUCCESS, |status| status.last_success.map(seconds));
     page.family(&FAILURE);
     for (target, status) in view.board.targets() {
-        if let Some(failure) = &status.failure {
+        if let Some(failure) = status.failure() {
             let [kind, account, region, workspace_id, livy_compute_id] = labels(target);
             let reason = failure.reason.as_str();
             page.sample(&FAILURE, &[kind, account, region, workspace_id, livy_compute_id, reason], 1.0);

@@ -4,6 +4,7 @@ mod api;
 mod credentials;
 mod ledger;
 mod make;
+mod scopes;
 mod sweeps;
 
 use std::time::Duration;
@@ -15,11 +16,13 @@ pub use api::ApiMetrics;
 pub use credentials::CredentialsMetrics;
 pub use ledger::LedgerMetrics;
 use make::Maker;
+pub use scopes::ScopeMetrics;
 pub use sweeps::SweepMetrics;
 
 use super::family::PREFIX;
 use super::page::seconds;
 use crate::clock::UnixMillis;
+use crate::model::ScopeId;
 
 /// See the module.
 #[derive(Debug)]
@@ -28,6 +31,8 @@ pub struct OwnMetrics {
     pub api: ApiMetrics,
     /// How the accounts' keys stand.
     pub credentials: CredentialsMetrics,
+    /// How each account and region is received.
+    pub scopes: ScopeMetrics,
     /// How sweeps fare.
     pub sweeps: SweepMetrics,
     /// How the ledger fares.
@@ -54,15 +59,19 @@ pub struct OwnFamily {
 
 impl OwnMetrics {
     /// All of them, the closed label sets at zero; `fields` are the names that [`ApiMetrics::malformed_field`] may be
-    /// told.
+    /// told, `scopes` what the configuration names.
     ///
     /// # Errors
     /// Where two families contradict each other, which is a defect.
-    pub fn new(fields: impl Iterator<Item = &'static str>) -> Result<Self, prometheus::Error> {
+    pub fn new(
+        fields: impl Iterator<Item = &'static str>,
+        scopes: &[ScopeId],
+    ) -> Result<Self, prometheus::Error> {
         let make = Maker(Registry::new());
         let own = Self {
             api: ApiMetrics::new(&make, fields)?,
             credentials: CredentialsMetrics::new(&make)?,
+            scopes: ScopeMetrics::new(&make, scopes)?,
             sweeps: SweepMetrics::new(&make)?,
             ledger: LedgerMetrics::new(&make)?,
             snapshot_age: make.float_gauge(

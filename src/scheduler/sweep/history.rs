@@ -7,6 +7,7 @@ use futures_util::future::Either;
 use futures_util::stream::FuturesUnordered;
 
 use super::Workspace;
+use crate::api::Client;
 use crate::clock::UnixMillis;
 use crate::collect::{HistoryPage, Notes, ReadPages, observe_all};
 use crate::ledger::{Applied, Discovered, Pass};
@@ -22,6 +23,8 @@ pub(super) struct History {
     /// `gmtCreate`
     pub(super) created: Option<UnixMillis>,
     pub(super) page_size: u32,
+    /// What asks for pages; with the deadline of the sweep under way.
+    pub(super) client: Client,
 }
 
 /// Pages that are read or wait for the ledger at a time: enough to share a commit, few enough to hold in memory.
@@ -95,8 +98,8 @@ impl History {
     /// Reads one page.
     async fn fetch(&self, number: u32) -> Result<Step, SweepError> {
         let GatewayId { workspace, livy_compute_id } = &self.gateway;
-        let client = &self.workspace.scope.client;
-        let page = client
+        let page = self
+            .client
             .list_livy_compute_sessions(
                 &workspace.workspace_id,
                 livy_compute_id,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{History, SessionsSweep, Workspace};
@@ -42,6 +43,7 @@ impl GatewaysSweep {
                 gateway: target.gateway(),
                 created: row.created,
                 page_size: settings.collector.page_size,
+                client: self.workspace.scope.client.clone(),
             };
             let sweep = SessionsSweep::new(history, settings);
             self.context.spawn(target, settings.collector, sweep, stop);
@@ -50,8 +52,9 @@ impl GatewaysSweep {
 }
 
 impl Sweep for GatewaysSweep {
-    async fn sweep(&mut self) -> Result<(), SweepError> {
-        let page = self.workspace.scope.client.list_livy_compute(&self.workspace.workspace_id).await?;
+    async fn sweep(&mut self, deadline: Instant) -> Result<(), SweepError> {
+        let client = self.workspace.scope.client.until(deadline);
+        let page = client.list_livy_compute(&self.workspace.workspace_id).await?;
         self.context.own.sweeps.page(TargetKind::LivyGateways);
         let mut notes = Notes::default();
         // The list has no pages; should it repeat a gateway, the last row counts.

@@ -1,6 +1,8 @@
 //! The session history of a Livy gateway: swept whole until its order is proven, then polled by the pages that can have
 //! changed, and swept whole again from time to time and after every surprise.
 
+use tokio::time::Instant;
+
 use crate::clock::{UnixMillis, millis};
 use crate::collect::{Advance, HistoryPass, Listing, Settling, Surprise, Tracker, Unsettled, Verdict};
 use crate::config::LivySessions;
@@ -162,7 +164,8 @@ impl SessionsSweep {
 }
 
 impl Sweep for SessionsSweep {
-    async fn sweep(&mut self) -> Result<(), SweepError> {
+    async fn sweep(&mut self, deadline: Instant) -> Result<(), SweepError> {
+        self.history.client = self.history.workspace.scope.client.until(deadline);
         let settling = Settling { now: self.history.context.clock.now(), settle: self.settings.settle };
         if !self.remembered {
             self.remember(settling).await?;

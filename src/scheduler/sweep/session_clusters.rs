@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::Workspace;
+use crate::api::Client;
 use crate::clock::{UnixMillis, millis};
 use crate::collect::{Notes, Observe};
 use crate::ledger::ClusterSweep;
@@ -30,9 +33,13 @@ impl ClustersSweep {
         Self { context, workspace, known: BTreeMap::new(), missing_since: BTreeMap::new() }
     }
 
-    async fn list(&self, rows: &mut BTreeMap<String, ClusterObservation>) -> Result<(), SweepError> {
+    async fn list(
+        &self,
+        client: &Client,
+        rows: &mut BTreeMap<String, ClusterObservation>,
+    ) -> Result<(), SweepError> {
         let page_size = self.context.collectors.session_clusters.map_or(1, |timing| timing.page_size);
-        let (client, workspace_id) = (&self.workspace.scope.client, &self.workspace.workspace_id);
+        let workspace_id = &self.workspace.workspace_id;
         let fetch = |token: Option<String>| async move {
             client.list_session_clusters(workspace_id, token.as_deref(), page_size).await
         };
@@ -42,15 +49,18 @@ impl ClustersSweep {
 
     /// Puts back what is known and missing, unless GetSessionCluster has it no more either, or has not said so for as
     /// long as a gauge may be old. An error is the first question that was not answered: it concerns that cluster alone.
-    async fn confirm(&mut self, rows: &mut BTreeMap<String, ClusterObservation>) -> Result<(), SweepError> {
+    async fn confirm(
+        &mut self,
+        client: &Client,
+        rows: &mut BTreeMap<String, ClusterObservation>,
+    ) -> Result<(), SweepError> {
         self.missing_since.retain(|id, _| self.known.contains_key(id) && !rows.contains_key(id));
         let missing = self.known.iter().filter(|(id, _)| !rows.contains_key(*id));
         let missing: Vec<_> = missing.map(|(id, known)| (id.clone(), known.clone())).collect();
         let mut outcome = Ok(());
         for (number, (id, known)) in missing.into_iter().enumerate() {
             if number < CONFIRMATIONS_MAX {
-                match self.workspace.scope.client.get_session_cluster(&self.workspace.workspace_id, &id).await
-                {
+                match client.get_session_cluster(&self.workspace.workspace_id, &id).await {
                     Ok(row) => {
                         let mut notes = Notes::default();
                         rows.extend(row.observe(&mut notes).map(|row| (id.clone(), row)));
@@ -77,10 +87,11 @@ fn id_of(row: &ClusterObservation) -> &str {
 }
 
 impl Sweep for ClustersSweep {
-    async fn sweep(&mut self) -> Result<(), SweepError> {
+    async fn sweep(&mut self, deadline: Instant) -> Result<(), SweepError> {
         let mut rows = BTreeMap::new();
-        let listed = self.list(&mut rows).await;
-        let confirmed = if listed.is_ok() { self.confirm(&mut rows).await } else { Ok(()) };
+        let client = self.workspace.scope.client.until(deadline);
+        let listed = self.list(&client, &mut rows).await;
+        let confirmed = if listed.is_ok() { self.confirm(&client, &mut rows).await } else { Ok(()) };
         if listed.is_ok() {
             self.known.clone_from(&rows);
         }

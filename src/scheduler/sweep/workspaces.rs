@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{ClustersSweep, GatewaysSweep, Workspace};
@@ -87,10 +88,13 @@ impl WorkspacesSweep {
         chosen.into_values().collect()
     }
 
-    async fn discover(&mut self) -> Result<BTreeMap<String, WorkspaceObservation>, SweepError> {
+    async fn discover(
+        &mut self,
+        deadline: Instant,
+    ) -> Result<BTreeMap<String, WorkspaceObservation>, SweepError> {
         let page_size = self.context.collectors.workspaces.page_size;
         let mut found = BTreeMap::new();
-        let client = &self.scope.client;
+        let client = &self.scope.client.until(deadline);
         let fetch =
             |token: Option<String>| async move { client.list_workspaces(token.as_deref(), page_size).await };
         let unusable = read_list(&self.context, TargetKind::Workspaces, &mut found, id_of, fetch).await?;
@@ -101,7 +105,7 @@ impl WorkspacesSweep {
 }
 
 impl Sweep for WorkspacesSweep {
-    async fn sweep(&mut self) -> Result<(), SweepError> {
+    async fn sweep(&mut self, deadline: Instant) -> Result<(), SweepError> {
         let begun = self.context.clock.now();
         let mut found = BTreeMap::new();
         if self.scope.workspaces.discover {
@@ -111,7 +115,7 @@ impl Sweep for WorkspacesSweep {
                 let watched_since = self.context.ledger.watch_scope(self.scope.id.clone(), begun).await?;
                 self.reconcile(&named, watched_since);
             }
-            found = self.discover().await?;
+            found = self.discover(deadline).await?;
         }
         let watched_since = self.context.ledger.watch_scope(self.scope.id.clone(), begun).await?;
         let mut rows = self.chosen(found);

@@ -112,7 +112,7 @@ async fn where_none_serves_each_source_says_why_in_the_order_of_the_chain() {
     let home = Home::new();
     let env = [("ALIBABA_CLOUD_ACCESS_KEY_ID", "id"), ("ALIBABA_CLOUD_ROLE_ARN", "acs:ram::1:role/r")];
     let failure = home.fetch(&Credentials::Default, &env).await.unwrap_err();
-    assert_eq!(failure.reason, FailureReason::Unauthenticated);
+    assert_eq!(failure.reason, FailureReason::NoCredentials);
     let home_path = home.0.path().display().to_string();
     let text = failure.why.replace(&home_path, "~");
     let (text, last) =
