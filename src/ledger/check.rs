@@ -224,11 +224,9 @@ fn sessions(
 
 /// A key with about as many sessions up to it as above it: all, where no session was pruned.
 fn middle(connection: &Connection) -> Outcome<i64> {
+    let mut gateways = connection.prepare("SELECT gateway_key FROM gateway ORDER BY gateway_key")?;
     let latest = format!("SELECT max(session_key) FROM session WHERE {OF_GATEWAY}");
-    let (mut gateways, mut latest) = (
-        connection.prepare("SELECT gateway_key FROM gateway ORDER BY gateway_key")?,
-        connection.prepare(&latest)?,
-    );
+    let mut latest = connection.prepare(&latest)?;
     let mut numbers = Vec::new();
     for gateway_key in gateways.query_map([], |row| row.get(0))? {
         let gateway_key: i64 = gateway_key?;
