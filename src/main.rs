@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use emr_serverless_spark_exporter::app::{self, AppError, Handed};
 use emr_serverless_spark_exporter::cli::{self, Cli, Command, ConfigFlags};
@@ -39,7 +40,7 @@ fn run(command: Command) -> Result<(), AppError> {
             logging::init(config.log);
             // While there is no other thread.
             let handed = if config.web.systemd_socket { Handed::take() } else { Handed::none() };
-            runtime()?.block_on(app::serve(config, handed))
+            block_on(app::serve(config, handed))
         }
         Command::Healthcheck(flags) => Ok(app::health(&load(&flags)?.web)?),
         Command::Ledger(command) => {
@@ -49,17 +50,22 @@ fn run(command: Command) -> Result<(), AppError> {
         }
         Command::Demo(flags) => {
             logging::init(flags.log.log());
-            runtime()?.block_on(app::demo(flags))
+            block_on(app::demo(flags))
         }
         Command::Sim(flags) => {
             logging::init(flags.log.log());
-            runtime()?.block_on(app::simulate(flags))
+            block_on(app::simulate(flags))
         }
     }
 }
 
-fn runtime() -> Result<Runtime, AppError> {
-    Runtime::new().map_err(|source| AppError::System { doing: "starting the runtime", source })
+fn block_on(program: impl Future<Output = Result<(), AppError>>) -> Result<(), AppError> {
+    let runtime =
+        Runtime::new().map_err(|source| AppError::System { doing: "starting the runtime", source })?;
+    let ended = runtime.block_on(program);
+    // A password that is still being checked is nothing to wait for.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    ended
 }
 
 fn load(flags: &ConfigFlags) -> Result<Config, ConfigErrors> {

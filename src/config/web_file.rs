@@ -145,3 +145,6 @@ fn digest(text: &str, tls: Option<&TlsServer>) -> [u8; 32] {
     }
     hash.finalize().into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -223,3 +223,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests;

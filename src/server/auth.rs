@@ -146,3 +146,6 @@ fn unknown(users: &BTreeMap<String, SecretString>) -> String {
     let cost = users.values().map(cost).max().unwrap_or(10);
     format!("$2b${cost:02}$abcdefghijklmnopqrstuu{}", "u".repeat(31))
 }
+
+#[cfg(test)]
+mod tests;

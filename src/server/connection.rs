@@ -8,8 +8,11 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Noted};
@@ -21,9 +24,28 @@ const STREAMS_MAX: u32 = 32;
 const NO_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n\
     this server speaks TLS; ask with https://\n";
 
+/// The first byte of a TLS handshake; no request of HTTP begins with it.
+const HANDSHAKE: u8 = 22;
+
 /// What bytes come and go by.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for S {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
+    /// The first byte that comes, left in place; `None` where there is none, or no way to know it.
+    fn first(&self) -> impl Future<Output = Option<u8>> + Send;
+}
+
+impl Stream for TcpStream {
+    async fn first(&self) -> Option<u8> {
+        let mut byte = [0];
+        let length = self.peek(&mut byte).await.ok()?;
+        (length > 0).then_some(byte[0])
+    }
+}
+
+impl Stream for UnixStream {
+    async fn first(&self) -> Option<u8> {
+        None
+    }
+}
 
 /// See the module.
 pub(super) struct Connection {
@@ -47,27 +69,18 @@ impl Connection {
         let Some(tls) = self.front.web.as_ref().and_then(|web| web.armed().tls.clone()) else {
             return self.http1(stream).await;
         };
-        let handshake = TlsAcceptor::from(tls).accept(stream).into_fallible();
         let shaken = tokio::select! {
-            shaken = tokio::time::timeout(self.front.limits.head_timeout, handshake) => shaken,
+            shaken = tokio::time::timeout(self.front.limits.head_timeout, shake(tls, stream)) => shaken,
             () = self.drain.cancelled() => return Ok(()),
         };
         match shaken {
-            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => self.http2(stream).await,
-            Ok(Ok(stream)) => self.http1(stream).await,
-            Ok(Err((error, mut stream))) => {
-                tracing::debug!(%error, "a TLS handshake failed");
-                let tls_error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
-                if let Some(rustls::Error::InvalidMessage(_)) = tls_error {
-                    tell(&mut stream, NO_TLS).await;
-                }
-                Err(Cut::Handshake)
-            }
-            Err(_) => Err(Cut::Handshake),
+            Ok(Some(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => self.http2(stream).await,
+            Ok(Some(stream)) => self.http1(stream).await,
+            _ => Err(Cut::Handshake),
         }
     }
 
-    async fn http1(self, stream: impl Stream) -> Result<(), Cut> {
+    async fn http1<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, stream: S) -> Result<(), Cut> {
         let (front, activity) = (Arc::clone(&self.front), self.activity.clone());
         let service = service_fn(move |request| gate::answer(Arc::clone(&front), activity.clone(), request));
         let stream = Noted::new(stream, self.activity.clone(), true);
@@ -79,7 +92,7 @@ impl Connection {
         self.drive(connection).await
     }
 
-    async fn http2(self, stream: impl Stream) -> Result<(), Cut> {
+    async fn http2<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, stream: S) -> Result<(), Cut> {
         let (front, activity) = (Arc::clone(&self.front), self.activity.clone());
         let service = service_fn(move |request| gate::answer(Arc::clone(&front), activity.clone(), request));
         let stream = Noted::new(stream, self.activity.clone(), false);
@@ -115,6 +128,16 @@ impl Connection {
             }
         }
     }
+}
+
+/// A handshake that came to its end. A client that speaks plain HTTP is told so.
+async fn shake<S: Stream>(tls: Arc<ServerConfig>, mut stream: S) -> Option<TlsStream<S>> {
+    if stream.first().await.is_some_and(|byte| byte != HANDSHAKE) {
+        tell(&mut stream, NO_TLS).await;
+        return None;
+    }
+    let shaken = TlsAcceptor::from(tls).accept(stream).await;
+    shaken.inspect_err(|error| tracing::debug!(%error, "a TLS handshake failed")).ok()
 }
 
 fn cause(error: &hyper::Error) -> Result<(), Cut> {

@@ -154,3 +154,6 @@ fn authorities(pem: &Pem, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn Clie
         .build()
         .map_err(|error| TlsError::of(pem, error.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -152,3 +152,6 @@ impl Looks {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
