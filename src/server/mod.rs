@@ -145,7 +145,8 @@ impl Accepting {
             Listener::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 // Without it, the last part of an answer by TLS waits for the client's receipt of the others.
-                stream.set_nodelay(true)?;
+                // It fails where the client is gone already, which shows soon enough.
+                let _ = stream.set_nodelay(true);
                 self.connect(stream);
             }
             Listener::Unix(socket) => self.connect(socket.listener.accept().await?.0),
