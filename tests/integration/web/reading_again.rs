@@ -65,7 +65,13 @@ fn what_guards_the_server_is_not_switched_off_by_a_change() {
         block_on(request.send()).unwrap().status().as_u16()
     };
     assert_eq!((status(Some("wonder")), status(None)), (200, 401));
-    for yaml in ["", TLS, "basic_auth_users: {alice: x}", &guarded.replace("alice", "alice: {}\n")] {
+    for yaml in [
+        "",
+        &guarded.replace(TLS, ""),
+        TLS,
+        "basic_auth_users: {alice: x}",
+        &guarded.replace("alice", "alice: {}\n"),
+    ] {
         let before = daemon.log().len();
         doors.write(yaml);
         wait_for("the refusal", || {
