@@ -24,7 +24,7 @@ use crate::ledger::{Ledger, Options};
 use crate::metrics::{Exposition, OwnMetrics};
 use crate::model::ScopeId;
 use crate::scheduler::{Claims, Context, FirstPass, Scheduler, Scope};
-use crate::server::{self, Front, Handed, Listener, Readiness, Server, WebConfig};
+use crate::server::{self, BindError, Front, Handed, Listener, Readiness, Server, WebConfig};
 
 /// A running exporter.
 pub struct Exporter {
@@ -71,11 +71,7 @@ impl Exporter {
         };
         publisher.publish().await;
 
-        let listeners = if config.web.systemd_socket {
-            handed.listen()?
-        } else {
-            server::bind_all(&config.web.listen_addresses, "--web.listen-address").await?
-        };
+        let listeners = listen(&config.web, handed).await?;
         let content = Content {
             page,
             exposition: Arc::clone(&exposition),
@@ -109,9 +105,7 @@ impl Exporter {
         let addresses = announce(&listeners, web.as_ref());
         let serving = front.run(listeners, stop.clone(), config.web.drain_timeout);
         let mut tasks = vec![tokio::spawn(serving), tokio::spawn(publisher.run(stop.clone()))];
-        if let Some(web) = web {
-            tasks.push(tokio::spawn(web.follow(observer, stop.clone())));
-        }
+        tasks.extend(web.map(|web| tokio::spawn(web.follow(observer, stop.clone()))));
         if let Some(interval) = config.ledger.backup_interval {
             let first_pass = first_pass.subscribe();
             let backups = Backups { path: config.ledger.path, interval, own, clock, first_pass };
@@ -142,6 +136,14 @@ impl Exporter {
         drop(self.ledger);
         tracing::info!("ended");
     }
+}
+
+/// Takes the sockets that are handed over, or opens those of the settings.
+async fn listen(web: &config::Web, handed: Handed) -> Result<Vec<Listener>, BindError> {
+    if web.systemd_socket {
+        return handed.listen();
+    }
+    server::bind_all(&web.listen_addresses, "--web.listen-address").await
 }
 
 /// Logs where it listens; gives what of it is by IP.
