@@ -49,10 +49,6 @@ impl server::Content for Content {
         let ledger_sessions = self.page.load().ledger_sessions;
         Status { version: env!("CARGO_PKG_VERSION"), stage: self.readiness.stage(), ledger_sessions, targets }
     }
-
-    fn on_refused_connection(&self) {
-        self.own.refused_connection();
-    }
 }
 
 fn row((target, status): (&Target, &TargetStatus)) -> TargetRow {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
@@ -10,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::AppError;
 use super::backup::Backups;
-use super::bridge::{ClientBridge, CredentialsBridge, LedgerBridge};
+use super::bridge::{ClientBridge, CredentialsBridge, LedgerBridge, ServerBridge};
 use super::content::{Content, Page};
 use super::publish::Publisher;
 use crate::api::credentials::{ProviderOptions, provider};
@@ -23,25 +24,32 @@ use crate::ledger::{Ledger, Options};
 use crate::metrics::{Exposition, OwnMetrics};
 use crate::model::ScopeId;
 use crate::scheduler::{Claims, Context, FirstPass, Scheduler, Scope};
-use crate::server::{self, Readiness, Server};
+use crate::server::{self, BindError, Front, Handed, Listener, Readiness, Server, WebConfig};
 
 /// A running exporter.
 pub struct Exporter {
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     readiness: Readiness,
     scheduler: Scheduler,
     ledger: Ledger,
     /// Ends the server and the rendering.
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
+    drain_delay: Duration,
 }
 
 impl Exporter {
-    /// Opens the ledger, listens, and begins to poll. `environment` is where keys of the default chain are looked up.
+    /// Opens the ledger, listens, and begins to poll. `environment` is where keys of the default chain are looked up,
+    /// `handed` holds the sockets that are served on where the settings say so.
     ///
     /// # Errors
     /// Where one of these cannot be done; nothing runs then.
-    pub async fn start(config: Config, environment: Vec<(String, String)>) -> Result<Self, AppError> {
+    pub async fn start(
+        config: Config,
+        environment: Vec<(String, String)>,
+        handed: Handed,
+    ) -> Result<Self, AppError> {
+        let web = config.web.config_file.as_deref().map(WebConfig::load).transpose()?;
         let scope_ids = scope_ids(&config);
         let own = Arc::new(OwnMetrics::new(malformed_names(), &scope_ids)?);
         let clock = Clock::System;
@@ -63,10 +71,7 @@ impl Exporter {
         };
         publisher.publish().await;
 
-        let listener = server::bind(&config.web.listen_address, "--web.listen-address").await?;
-        let address = listener
-            .local_addr()
-            .map_err(|source| AppError::System { doing: "reading the address listened on", source })?;
+        let listeners = listen(&config.web, handed).await?;
         let content = Content {
             page,
             exposition: Arc::clone(&exposition),
@@ -78,8 +83,9 @@ impl Exporter {
             content: Arc::new(content),
             readiness: readiness.clone(),
             telemetry_path: config.web.telemetry_path.clone(),
-            max_connections: config.web.max_connections,
         };
+        let observer = Arc::new(ServerBridge { own: Arc::clone(&own), clock: clock.clone() });
+        let front = Front::new(server, config.web.limits, observer.clone(), web.clone());
         let stop = CancellationToken::new();
         let context = Context {
             collectors: config.collectors,
@@ -96,25 +102,29 @@ impl Exporter {
             claims: Claims::default(),
         };
         let scheduler = Scheduler::start(context, scopes);
-        let mut tasks =
-            vec![tokio::spawn(server.run(listener, stop.clone())), tokio::spawn(publisher.run(stop.clone()))];
+        let addresses = announce(&listeners, web.as_ref());
+        let serving = front.run(listeners, stop.clone(), config.web.drain_timeout);
+        let mut tasks = vec![tokio::spawn(serving), tokio::spawn(publisher.run(stop.clone()))];
+        tasks.extend(web.map(|web| tokio::spawn(web.follow(observer, stop.clone()))));
         if let Some(interval) = config.ledger.backup_interval {
             let first_pass = first_pass.subscribe();
             let backups = Backups { path: config.ledger.path, interval, own, clock, first_pass };
             tasks.push(tokio::spawn(backups.run(stop.clone())));
         }
-        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
-        Ok(Self { address, readiness, scheduler, ledger, stop, tasks })
+        let drain_delay = config.web.drain_delay;
+        Ok(Self { addresses, readiness, scheduler, ledger, stop, tasks, drain_delay })
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// Where it listens by IP.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// Drains: not ready any more, polls end where they are, answers under way end, the ledger is closed.
     pub async fn stop(self) {
         self.readiness.drain();
+        // For load balancers that look at readiness, and send requests until they have.
+        tokio::time::sleep(self.drain_delay).await;
         self.scheduler.stop().await;
         self.stop.cancel();
         for task in self.tasks {
@@ -126,6 +136,23 @@ impl Exporter {
         drop(self.ledger);
         tracing::info!("ended");
     }
+}
+
+/// Takes the sockets that are handed over, or opens those of the settings.
+async fn listen(web: &config::Web, handed: Handed) -> Result<Vec<Listener>, BindError> {
+    if web.systemd_socket {
+        return handed.listen();
+    }
+    server::bind_all(&web.listen_addresses, "--web.listen-address").await
+}
+
+/// Logs where it listens; gives what of it is by IP.
+fn announce(listeners: &[Listener], web: Option<&WebConfig>) -> Vec<SocketAddr> {
+    let tls = web.is_some_and(WebConfig::has_tls);
+    for address in listeners {
+        tracing::info!(%address, tls, version = env!("CARGO_PKG_VERSION"), "listening");
+    }
+    listeners.iter().filter_map(Listener::socket_address).collect()
 }
 
 /// Each account in each region.

@@ -7,12 +7,15 @@ mod bridge;
 mod content;
 mod demo;
 mod exporter;
+mod health;
 mod ledger;
 mod publish;
 mod shutdown;
+mod supervisor;
 
 pub use demo::{demo, simulate};
 pub use exporter::Exporter;
+pub use health::{HealthError, health};
 pub use ledger::ledger_command;
 pub use shutdown::ended_by_signal;
 
@@ -20,7 +23,8 @@ use crate::api::ApiError;
 use crate::config::{Config, ConfigErrors};
 use crate::ledger::LedgerError;
 use crate::model::ScopeId;
-use crate::server::BindError;
+pub use crate::server::Handed;
+use crate::server::{BindError, WebConfig, WebConfigError};
 
 /// Why the program could not start.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +32,12 @@ pub enum AppError {
     /// The settings.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
+    /// The web configuration file.
+    #[error(transparent)]
+    WebConfig(#[from] WebConfigError),
+    /// The daemon does not answer.
+    #[error(transparent)]
+    Health(#[from] HealthError),
     /// The address to listen on.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -63,14 +73,36 @@ pub enum AppError {
     },
 }
 
+impl AppError {
+    /// Whether it is the settings that are wrong.
+    pub fn is_config(&self) -> bool {
+        matches!(self, Self::Config(_) | Self::WebConfig(_))
+    }
+}
+
 /// Runs the exporter until the process is told to end.
 ///
 /// # Errors
 /// Where it cannot start.
-pub async fn serve(config: Config) -> Result<(), AppError> {
+pub async fn serve(config: Config, handed: Handed) -> Result<(), AppError> {
     let ended = ended_by_signal()?;
-    let exporter = Exporter::start(config, crate::config::process_environment()).await?;
+    let exporter = Exporter::start(config, crate::config::process_environment(), handed).await?;
+    let supervisor = supervisor::Supervisor::start();
     ended.await;
+    supervisor.stopping();
     exporter.stop().await;
     Ok(())
+}
+
+/// Reads what the settings name besides themselves, as a start would; a summary of them all.
+///
+/// # Errors
+/// Everything that is wrong with the web configuration file.
+pub fn check_config(config: &Config) -> Result<String, AppError> {
+    let mut summary = config.summary();
+    if let Some(path) = &config.web.config_file {
+        let tls = if WebConfig::load(path)?.has_tls() { "with" } else { "without" };
+        summary.push_str(&format!("\nweb configuration: {}, {tls} TLS", path.display()));
+    }
+    Ok(summary)
 }

@@ -2,6 +2,7 @@
 //! Invariant: plain data; no I/O, no clock, no imports from other modules but the clock's timestamp type.
 
 mod counts;
+mod cut;
 mod identity;
 mod label;
 mod resource;
@@ -9,6 +10,7 @@ mod session;
 mod usage;
 
 pub use counts::SessionCounts;
+pub use cut::Cut;
 pub use identity::{GatewayId, ScopeId, Target, WorkspaceId};
 pub use label::{Action, FailureReason, Outcome, TargetKind};
 pub use resource::{

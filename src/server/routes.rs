@@ -131,8 +131,6 @@ mod tests {
                 }],
             }
         }
-
-        fn on_refused_connection(&self) {}
     }
 
     fn server() -> Server {
@@ -140,7 +138,6 @@ mod tests {
             content: Arc::new(Fixed),
             readiness: Readiness::default(),
             telemetry_path: "/metrics".into(),
-            max_connections: 1,
         }
     }
 

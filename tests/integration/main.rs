@@ -20,3 +20,4 @@ mod promtool;
 mod sdk;
 mod simulator;
 mod simulator_faults;
+mod web;

@@ -6,11 +6,12 @@ mod ledger;
 mod make;
 mod scopes;
 mod sweeps;
+mod web;
 
 use std::time::Duration;
 
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{Encoder, Gauge, IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, Gauge, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 pub use api::ApiMetrics;
 pub use credentials::CredentialsMetrics;
@@ -18,6 +19,7 @@ pub use ledger::LedgerMetrics;
 use make::Maker;
 pub use scopes::ScopeMetrics;
 pub use sweeps::SweepMetrics;
+pub use web::WebMetrics;
 
 use super::family::PREFIX;
 use super::page::seconds;
@@ -37,10 +39,11 @@ pub struct OwnMetrics {
     pub sweeps: SweepMetrics,
     /// How the ledger fares.
     pub ledger: LedgerMetrics,
+    /// How the HTTP server fares.
+    pub web: WebMetrics,
     snapshot_age: Gauge,
     config_loaded: IntGauge,
     config_loaded_at: Gauge,
-    refused_connections: IntCounter,
     registry: Registry,
 }
 
@@ -74,6 +77,7 @@ impl OwnMetrics {
             scopes: ScopeMetrics::new(&make, scopes)?,
             sweeps: SweepMetrics::new(&make)?,
             ledger: LedgerMetrics::new(&make)?,
+            web: WebMetrics::new(&make)?,
             snapshot_age: make.float_gauge(
                 "exporter_snapshot_age_seconds",
                 "Time since the families of the watched resources were last rendered, in seconds.",
@@ -85,10 +89,6 @@ impl OwnMetrics {
             config_loaded_at: make.float_gauge(
                 "exporter_config_last_reload_success_timestamp_seconds",
                 "When settings were last read that were good, in Unix seconds.",
-            )?,
-            refused_connections: make.counter(
-                "exporter_http_connections_refused_total",
-                "Connections that were closed at once because web.max_connections were open.",
             )?,
             registry: make.0,
         };
@@ -105,11 +105,6 @@ impl OwnMetrics {
     pub fn config_loaded(&self, at: UnixMillis) {
         self.config_loaded.set(1);
         self.config_loaded_at.set(seconds(at));
-    }
-
-    /// A connection was refused.
-    pub fn refused_connection(&self) {
-        self.refused_connections.inc();
     }
 
     /// The families as they are now, in the text format, with the figures that only a scrape asks for.

@@ -213,8 +213,8 @@ fn the_simulator_speaks_tls_from_the_command_line() {
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
     };
-    let (certificate, key) = Authority::new("house").issue_pem(&["127.0.0.1"]);
-    let (certificate, key) = (file("cert.pem", &certificate), file("key.pem", &key));
+    let identity = Authority::new("house").identity(&["127.0.0.1"]);
+    let (certificate, key) = (file("cert.pem", &identity.cert), file("key.pem", &identity.key));
     let flags = |certificate: &str, key: &str| {
         let flags =
             ["sim", "--sim.listen-address=127.0.0.1:0", "--sim.tls-cert", certificate, "--sim.tls-key", key];

@@ -47,9 +47,13 @@ pub struct Ended {
 }
 
 impl Running {
-    pub fn start(mut command: Command) -> Self {
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    pub fn start(command: Command) -> Self {
+        Self::start_with(command, Stdio::null())
+    }
+
+    /// With something on its standard input.
+    pub fn start_with(mut command: Command, stdin: Stdio) -> Self {
+        let mut child = command.stdin(stdin).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (lines, shared) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
         let reader = thread::spawn(move || {
@@ -140,8 +144,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    pub(super) fn start(command: Command) -> Self {
-        let mut process = Running::start(command);
+    pub(super) fn start(command: Command, stdin: Stdio) -> Self {
+        let mut process = Running::start_with(command, stdin);
         // What a test does at once should find the program as it begins to listen.
         let soon = Duration::from_millis(5);
         let address = wait_looking_every(soon, "the exporter to listen", || {
@@ -214,6 +218,17 @@ impl Daemon {
     #[track_caller]
     pub fn end(self, signal: &str) -> Ended {
         self.process.signal(signal);
+        self.process.end(PATIENCE)
+    }
+
+    /// Sends it a signal by name.
+    pub fn signal(&self, signal: &str) {
+        self.process.signal(signal);
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn ended(self) -> Ended {
         self.process.end(PATIENCE)
     }
 
