@@ -10,6 +10,7 @@ mod exporter;
 mod ledger;
 mod publish;
 mod shutdown;
+mod snapshot;
 
 pub use demo::{demo, simulate};
 pub use exporter::Exporter;

@@ -6,22 +6,29 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
-use super::content::Page;
+use super::snapshot::{Demand, Snapshot};
 use crate::clock::Clock;
 use crate::journal::Journal;
 use crate::ledger::Ledger;
 use crate::metrics::Exposition;
+use crate::model::Format;
 use crate::scheduler::FirstPass;
 use crate::server::Readiness;
 
 /// The least time between two renderings: a sweep changes something with every page it reads.
 const GAP: Duration = Duration::from_millis(100);
+/// The most, however long a rendering takes.
+const GAP_MAX: Duration = Duration::from_secs(5);
+/// How much longer than a rendering the time to the next one is: a tenth of one core is what all of them may take.
+const GAP_SHARE: u32 = 10;
 
 /// What the rendering needs.
 pub(super) struct Publisher {
     pub(super) exposition: Arc<Exposition>,
     pub(super) ledger: Ledger,
-    pub(super) page: Arc<ArcSwap<Page>>,
+    pub(super) page: Arc<ArcSwap<Snapshot>>,
+    /// Which compressed forms are asked for.
+    pub(super) demand: Arc<Demand>,
     pub(super) clock: Clock,
     pub(super) first_pass: FirstPass,
     pub(super) readiness: Readiness,
@@ -36,15 +43,30 @@ impl Publisher {
         let ledger_sessions = totals.sessions;
         self.exposition.update_quietly(|board| board.set_ledger(totals));
         let now = self.clock.now();
-        let rendered = self.exposition.render(now);
-        self.page.store(Arc::new(Page {
-            bytes: rendered.page.into(),
-            rendered: now,
-            ledger_bytes: self.ledger.size_bytes(),
-            ledger_sessions,
-        }));
-        if !rendered.released.is_empty() {
-            let (released, now) = (self.ledger.release(rendered.released).await, Instant::now());
+        let ledger_bytes = self.ledger.size_bytes();
+        let (exposition, demand, before) =
+            (Arc::clone(&self.exposition), Arc::clone(&self.demand), self.page.load_full());
+        // Off the threads that serve: a scrape does not wait for a page, however large.
+        let rendering = tokio::task::spawn_blocking(move || {
+            let rendered = exposition.render(now);
+            let body = rendered.body;
+            let snapshot =
+                Snapshot { body, rendered: now, ledger_bytes, ledger_sessions, ..Snapshot::default() };
+            for format in Format::ALL.into_iter().filter(|format| demand.is_recent(*format, Instant::now())) {
+                snapshot.compress(format, Some(&before));
+            }
+            (snapshot, rendered.next_change, rendered.released)
+        });
+        let (snapshot, next_change, released) = match rendering.await {
+            Ok(rendered) => rendered,
+            Err(error) => {
+                tracing::error!(%error, "the metrics could not be rendered: the page stays as it was");
+                return Some(GAP_MAX);
+            }
+        };
+        self.page.store(Arc::new(snapshot));
+        if !released.is_empty() {
+            let (released, now) = (self.ledger.release(released).await, Instant::now());
             if let Err(error) = released {
                 if let Some(left_out) = self.releases.failed((), now) {
                     tracing::warn!(%error, left_out, "series stay at zero until the ledger takes their release");
@@ -56,7 +78,7 @@ impl Publisher {
                 tracing::info!(lasted_seconds, "the ledger takes the release of series again");
             }
         }
-        let wait = rendered.next_change?.saturating_sub(now);
+        let wait = next_change?.saturating_sub(now);
         Some(Duration::from_millis(u64::try_from(wait).unwrap_or(0)))
     }
 
@@ -67,7 +89,9 @@ impl Publisher {
         loop {
             totals.mark_unchanged();
             let waiting = *first_pass.borrow_and_update();
+            let started = Instant::now();
             let holds = self.publish().await;
+            let gap = (started.elapsed() * GAP_SHARE).clamp(GAP, GAP_MAX);
             // Only now does the page show what those targets had to tell.
             self.readiness.waiting(waiting);
             let passed = async {
@@ -84,7 +108,7 @@ impl Publisher {
                 () = stop.cancelled() => break,
             }
             tokio::select! {
-                () = tokio::time::sleep(GAP) => {}
+                () = tokio::time::sleep(gap) => {}
                 () = stop.cancelled() => break,
             }
         }

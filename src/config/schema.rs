@@ -67,6 +67,7 @@ pub(super) const KEYS: &[Key] = &[
     text("ledger.backup_interval", Some("24h")),
     text("exposition.zero_hold", Some("2m")),
     text("exposition.stale_after", Some("10m")),
+    text("exposition.created_timestamps", Some("false")),
     text("web.listen_address", Some("0.0.0.0:10990")),
     text("web.telemetry_path", Some("/metrics")),
     text("web.max_connections", Some("512")),

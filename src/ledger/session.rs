@@ -136,7 +136,7 @@ impl Page<'_> {
             None => return Ok(Err(LedgerError::Overflow { subject: format!("queue {queue:?}") })),
         }
         if let Some(duration) = duration {
-            let bucket = self.gateway.durations.observe(duration);
+            let bucket = self.gateway.durations.observe(duration, &seen.session_id, after.ended.unwrap_or(0));
             self.durations.insert(bucket.bound_ms, bucket);
         }
         if before != after {

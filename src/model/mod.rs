@@ -1,12 +1,14 @@
 //! What the rooms hand to each other: observations of the remote resources, usage figures, closed label sets.
 //! Invariant: plain data; no I/O, no clock, no imports from other modules but the clock's timestamp type.
 
+mod format;
 mod identity;
 mod label;
 mod resource;
 mod session;
 mod usage;
 
+pub use format::Format;
 pub use identity::{GatewayId, ScopeId, Target, WorkspaceId};
 pub use label::{Action, FailureReason, Outcome, TargetKind};
 pub use resource::{

@@ -3,6 +3,7 @@
 
 mod body;
 mod listen;
+mod negotiate;
 mod readiness;
 mod routes;
 mod status;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -24,6 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::journal::Journal;
+use crate::model::Format;
 
 /// How long a connection may stay silent, between requests too: longer than any usual scrape interval.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(150);
@@ -34,13 +37,18 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// What the server shows; asked for at each request, and never to block.
 pub trait Content: Send + Sync + 'static {
-    /// The metrics page in Prometheus text format 0.0.4, in parts.
-    fn metrics(&self) -> Vec<Bytes>;
+    /// The metrics page, in parts; at once, but for a compressed form that nobody has asked for lately.
+    fn metrics(&self, format: Format, gzip: bool) -> BoxFuture<'static, Result<Vec<Bytes>, NotRendered>>;
     /// For the status page.
     fn status(&self) -> Status;
     /// A connection was refused because too many are open.
     fn on_refused_connection(&self);
 }
+
+/// The metrics page is not there in the form that was asked for, which is a defect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the metrics could not be rendered; the log says why")]
+pub struct NotRendered;
 
 /// What a server is made of.
 #[derive(Clone)]
@@ -95,7 +103,7 @@ impl Server {
     fn connection(self, stream: TcpStream, slot: OwnedSemaphorePermit, connections: &GracefulShutdown) {
         let service = hyper::service::service_fn(move |request| {
             let answer = routes::answer(&self, &request);
-            async move { Ok::<_, std::convert::Infallible>(answer) }
+            async move { Ok::<_, std::convert::Infallible>(answer.await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -53,7 +53,11 @@ const NEVER: [(&str, &[&str]); 6] = [
 
 /// Of some rooms only these parts: types and conversions, no machinery.
 const ONLY: [(&str, &str, &[&str]); 4] = [
-    ("metrics", "ledger", &["GatewayTotals", "Histogram", "LedgerSnapshot", "SeriesKey", "SeriesTotals"]),
+    (
+        "metrics",
+        "ledger",
+        &["Exemplar", "GatewayTotals", "Histogram", "LedgerSnapshot", "SeriesKey", "SeriesTotals"],
+    ),
     ("collect", "api", &["wire"]),
     ("collect", "clock", &["UnixMillis", "millis"]),
     ("model", "clock", &["UnixMillis"]),
