@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 
 use super::snapshot::{Demand, Snapshot};
 use crate::clock::{Clock, UnixMillis};
-use crate::metrics::{Exposition, Failure, OwnMetrics, TargetStatus, member};
+use crate::metrics::{Exposition, Failure, OwnMetrics, TargetStatus};
 use crate::model::{Format, Target};
 use crate::server::{self, FailureRow, NotRendered, Readiness, Status, TargetRow};
 
@@ -30,13 +30,14 @@ impl server::Content for Content {
         }
         let (snapshot, own, clock) = (self.page.load_full(), Arc::clone(&self.own), self.clock.clone());
         Box::pin(async move {
-            let mut parts =
-                if gzip { snapshot.compressed(format).await? } else { snapshot.body.parts(format) };
+            let gzip = if gzip { Some(snapshot.compressed(format).await?) } else { None };
             let age = u64::try_from(clock.now().saturating_sub(snapshot.rendered)).unwrap_or(0);
             let age = Duration::from_millis(age);
-            let own = own.encode(format, snapshot.ledger_sessions, snapshot.ledger_bytes, age).into();
-            parts.push(if gzip { member(&[own]) } else { own });
-            Ok(parts)
+            let own = own.encode(format, snapshot.ledger_sessions, snapshot.ledger_bytes, age);
+            Ok(match gzip {
+                Some(gzip) => gzip.with_end(&own),
+                None => snapshot.body.parts(format).into_iter().chain([own.into()]).collect(),
+            })
         })
     }
 

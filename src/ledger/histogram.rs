@@ -12,7 +12,7 @@ const SESSION_BOUNDS: &[i64] = &[60, 300, 900, 1_800, 3_600, 7_200, 14_400, 28_8
 const START_BOUNDS: &[i64] = &[5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1_200];
 
 /// Counts of durations by upper bound.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Histogram {
     bounds: &'static [i64],
     /// One a bound, and one for the open end.
@@ -41,6 +41,13 @@ pub(super) struct Bucket {
     pub(super) count: u64,
     /// Their sum, in ms.
     pub(super) sum_ms: i64,
+}
+
+/// Two are the same if they count the same.
+impl PartialEq for Histogram {
+    fn eq(&self, other: &Self) -> bool {
+        (self.bounds, &self.buckets) == (other.bounds, &other.buckets)
+    }
 }
 
 impl Histogram {

@@ -23,5 +23,5 @@ pub use body::Body;
 pub use exposition::{Exposition, Rendered};
 pub use families::catalogue;
 pub use family::{Family, Kind};
-pub use gzip::{Gzip, member};
+pub use gzip::Gzip;
 pub use own::{ApiMetrics, LedgerMetrics, OwnFamily, OwnMetrics, SweepMetrics};
