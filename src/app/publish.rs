@@ -17,10 +17,10 @@ use crate::server::Readiness;
 
 /// The least time between two renderings: a sweep changes something with every page it reads.
 const GAP: Duration = Duration::from_millis(100);
-/// The most, however long a rendering takes.
-const GAP_MAX: Duration = Duration::from_secs(5);
-/// How much longer than a rendering the time to the next one is: a tenth of one core is what all of them may take.
-const GAP_SHARE: u32 = 10;
+/// How much longer that is for each megabyte of a page: all renderings together are to take a tenth of a core at most.
+const GAP_PER_MEGABYTE: Duration = Duration::from_millis(50);
+/// Until a rendering that failed is tried again.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// What the rendering needs.
 pub(super) struct Publisher {
@@ -61,7 +61,7 @@ impl Publisher {
             Ok(rendered) => rendered,
             Err(error) => {
                 tracing::error!(%error, "the metrics could not be rendered: the page stays as it was");
-                return Some(GAP_MAX);
+                return Some(RETRY);
             }
         };
         self.page.store(Arc::new(snapshot));
@@ -89,9 +89,8 @@ impl Publisher {
         loop {
             totals.mark_unchanged();
             let waiting = *first_pass.borrow_and_update();
-            let started = Instant::now();
             let holds = self.publish().await;
-            let gap = (started.elapsed() * GAP_SHARE).clamp(GAP, GAP_MAX);
+            let gap = gap(self.page.load().body.size_bytes());
             // Only now does the page show what those targets had to tell.
             self.readiness.waiting(waiting);
             let passed = async {
@@ -113,4 +112,9 @@ impl Publisher {
             }
         }
     }
+}
+
+/// The least time from a rendering of so many bytes to the next one.
+fn gap(bytes: usize) -> Duration {
+    GAP + GAP_PER_MEGABYTE * u32::try_from(bytes / 1_000_000).unwrap_or(1_000)
 }

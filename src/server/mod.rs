@@ -105,6 +105,10 @@ impl Server {
             let answer = routes::answer(&self, &request);
             async move { Ok::<_, std::convert::Infallible>(answer.await) }
         });
+        // The end of a page is not to wait for the reader's acknowledgement of what came before.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection may be slow");
+        }
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(IDLE_TIMEOUT)
