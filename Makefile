@@ -28,6 +28,7 @@ unit:
 
 # Measures what docs/performance.md promises, in release mode, some minutes long. One part: make bench ARGS="sweep"
 bench:
+	scripts/bench-tools.sh
 	$(CARGO) bench --locked --bench figures -- $(ARGS)
 
 # Longer than a test may take: 200 kills of the daemon, and a flipped bit at twenty times as many places of the ledger.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
@@ -12,8 +12,9 @@ use tokio_util::task::TaskTracker;
 use super::AppError;
 use super::backup::Backups;
 use super::bridge::{ClientBridge, CredentialsBridge, LedgerBridge, ServerBridge};
-use super::content::{Content, Page};
+use super::content::Content;
 use super::publish::Publisher;
+use super::snapshot::{Demand, Snapshot};
 use crate::api::credentials::{ProviderOptions, provider};
 use crate::api::wire::malformed_names;
 use crate::api::{Client, ClientOptions};
@@ -58,12 +59,14 @@ impl Exporter {
         let options = Options { path: config.ledger.path.clone(), baseline: config.ledger.baseline };
         let ledger = Ledger::open(&options, Arc::new(LedgerBridge(Arc::clone(&own))))?;
         let exposition = Arc::new(Exposition::new(config.exposition, scope_ids));
-        let page = Arc::new(ArcSwap::from_pointee(Page::default()));
+        let page = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
+        let demand = Arc::new(Demand::new(Instant::now()));
         let (first_pass, readiness) = (FirstPass::default(), Readiness::default());
         let mut publisher = Publisher {
             exposition: Arc::clone(&exposition),
             ledger: ledger.clone(),
             page: Arc::clone(&page),
+            demand: Arc::clone(&demand),
             clock: clock.clone(),
             first_pass: first_pass.clone(),
             readiness: readiness.clone(),
@@ -74,6 +77,7 @@ impl Exporter {
         let listeners = listen(&config.web, handed).await?;
         let content = Content {
             page,
+            demand,
             exposition: Arc::clone(&exposition),
             own: Arc::clone(&own),
             readiness: readiness.clone(),

@@ -11,6 +11,7 @@ mod health;
 mod ledger;
 mod publish;
 mod shutdown;
+mod snapshot;
 mod supervisor;
 
 pub use demo::{demo, simulate};

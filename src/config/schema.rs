@@ -95,6 +95,7 @@ pub(super) const KEYS: &[Key] = &[
     text("ledger.backup_interval", Some("24h")),
     text("exposition.zero_hold", Some("2m")),
     text("exposition.stale_after", Some("10m")),
+    text("exposition.created_timestamps", Some("false")),
     list("web.listen_address", Some("0.0.0.0:10990")),
     text("web.systemd_socket", Some("false")),
     text("web.telemetry_path", Some("/metrics")),

@@ -197,7 +197,12 @@ pub(super) fn ledger(reader: &mut Reader) -> Option<Ledger> {
 pub(super) fn exposition(reader: &mut Reader) -> Option<Exposition> {
     let zero_hold = reader.read("exposition.zero_hold", |text| units::duration(text, &HOLD));
     let stale_after = reader.read("exposition.stale_after", |text| units::duration(text, &STALE));
-    Some(Exposition { zero_hold: zero_hold?, stale_after: stale_after? })
+    let created_timestamps = reader.read("exposition.created_timestamps", units::truth);
+    Some(Exposition {
+        zero_hold: zero_hold?,
+        stale_after: stale_after?,
+        created_timestamps: created_timestamps?,
+    })
 }
 
 pub(super) fn web(reader: &mut Reader) -> Option<Web> {

@@ -74,7 +74,9 @@ fn with_a_region_alone_everything_has_its_default() {
     );
     let day = Duration::from_secs(86_400);
     assert_eq!((config.ledger.retention, config.ledger.backup_interval), (day * 90, Some(day)));
-    assert_eq!(config.exposition, Exposition { zero_hold: minutes(2), stale_after: minutes(10) });
+    let exposition =
+        Exposition { zero_hold: minutes(2), stale_after: minutes(10), created_timestamps: false };
+    assert_eq!(config.exposition, exposition);
     assert_eq!(config.web.listen_addresses, [ListenAddress::Tcp("0.0.0.0:10990".into())]);
     assert_eq!((config.web.telemetry_path.as_str(), config.web.limits.max_connections), ("/metrics", 512));
     assert_eq!(config.log, Log { level: LogLevel::Info, format: LogFormat::Text });

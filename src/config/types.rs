@@ -208,6 +208,8 @@ pub struct Exposition {
     pub zero_hold: Duration,
     /// Gauges without a complete sweep for this long are withdrawn; 10 s to 7 days.
     pub stale_after: Duration,
+    /// Whether OpenMetrics tells when counters were at zero, where that is known.
+    pub created_timestamps: bool,
 }
 
 /// The HTTP server.

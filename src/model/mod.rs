@@ -3,6 +3,7 @@
 
 mod counts;
 mod cut;
+mod format;
 mod identity;
 mod label;
 mod resource;
@@ -11,6 +12,7 @@ mod usage;
 
 pub use counts::SessionCounts;
 pub use cut::Cut;
+pub use format::Format;
 pub use identity::{GatewayId, ScopeId, Target, WorkspaceId};
 pub use label::{Action, FailureReason, Outcome, TargetKind};
 pub use resource::{

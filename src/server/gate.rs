@@ -26,7 +26,7 @@ pub(super) async fn answer(
     let answering = activity.request();
     let is_http2 = request.version() == Version::HTTP_2;
     let answer = match admit(&front, &request).await {
-        Ok(()) => routes::answer(&front.server, &request),
+        Ok(()) => routes::answer(&front.server, &request).await,
         Err(cut) => {
             front.observer.on_cut(cut);
             refusal(cut, is_http2)

@@ -8,6 +8,7 @@ mod connection;
 mod gate;
 mod limits;
 mod listen;
+mod negotiate;
 mod rate;
 mod readiness;
 mod routes;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -36,14 +38,20 @@ use self::connection::Connection;
 use crate::config::WebLimits;
 use crate::journal::Journal;
 pub use crate::model::Cut;
+use crate::model::Format;
 
 /// What the server shows; asked for at each request, and never to block.
 pub trait Content: Send + Sync + 'static {
-    /// The metrics page in Prometheus text format 0.0.4, in parts.
-    fn metrics(&self) -> Vec<Bytes>;
+    /// The metrics page, in parts; at once, but for a compressed form that nobody has asked for lately.
+    fn metrics(&self, format: Format, gzip: bool) -> BoxFuture<'static, Result<Vec<Bytes>, NotRendered>>;
     /// For the status page.
     fn status(&self) -> Status;
 }
+
+/// The metrics page is not there in the form that was asked for, which is a defect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the metrics could not be rendered; the log says why")]
+pub struct NotRendered;
 
 /// What the routes answer from.
 #[derive(Clone)]

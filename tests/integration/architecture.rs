@@ -68,7 +68,11 @@ const ONLY: [(&str, &str, &[&str]); 5] = [
             "WebLimits",
         ],
     ),
-    ("metrics", "ledger", &["GatewayTotals", "Histogram", "LedgerSnapshot", "SeriesKey", "SeriesTotals"]),
+    (
+        "metrics",
+        "ledger",
+        &["Exemplar", "GatewayTotals", "Histogram", "LedgerSnapshot", "SeriesKey", "SeriesTotals"],
+    ),
     ("collect", "api", &["wire"]),
     ("collect", "clock", &["UnixMillis", "millis"]),
     ("model", "clock", &["UnixMillis"]),

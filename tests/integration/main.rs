@@ -12,6 +12,7 @@ mod bad_config;
 mod crash;
 mod daemon;
 mod docs;
+mod forms;
 mod golden;
 mod harness;
 mod ledger_commands;

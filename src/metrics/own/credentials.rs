@@ -1,15 +1,16 @@
 //! How the accounts' keys stand.
 
-use prometheus::GaugeVec;
+use prometheus::Gauge;
 
 use super::make::Maker;
+use super::series::Vector;
 use crate::clock::UnixMillis;
 use crate::metrics::page::seconds;
 
 /// When keys expire.
 #[derive(Debug)]
 pub struct CredentialsMetrics {
-    expiry: GaugeVec,
+    expiry: Vector<Gauge>,
 }
 
 impl CredentialsMetrics {
@@ -29,7 +30,7 @@ impl CredentialsMetrics {
         match expires {
             Some(at) => self.expiry.with_label_values(&[account]).set(seconds(at)),
             // Absent as a rule.
-            None => drop(self.expiry.remove_label_values(&[account])),
+            None => self.expiry.remove_label_values(&[account]),
         }
     }
 }

@@ -1,30 +1,35 @@
-//! The exporter's own metrics, with the `prometheus` crate: counted where things happen, encoded at each scrape.
+//! The exporter's own metrics: counted where things happen, written at each scrape.
 
 mod api;
 mod credentials;
 mod ledger;
 mod make;
+mod process;
 mod scopes;
+mod series;
 mod sweeps;
 mod web;
 
 use std::time::Duration;
 
-use prometheus::process_collector::ProcessCollector;
-use prometheus::{Encoder, Gauge, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Gauge, IntGauge};
 
 pub use api::ApiMetrics;
 pub use credentials::CredentialsMetrics;
 pub use ledger::LedgerMetrics;
-use make::Maker;
+use make::{Families, Maker};
+use process::Process;
 pub use scopes::ScopeMetrics;
 pub use sweeps::SweepMetrics;
 pub use web::WebMetrics;
 
-use super::family::PREFIX;
-use super::page::seconds;
+use super::Family;
+use super::page::{Page, seconds};
 use crate::clock::UnixMillis;
-use crate::model::ScopeId;
+use crate::model::{Format, ScopeId};
+
+/// Room for what one scrape writes.
+const PAGE_BYTES: usize = 128 * 1024;
 
 /// See the module.
 #[derive(Debug)]
@@ -44,7 +49,8 @@ pub struct OwnMetrics {
     snapshot_age: Gauge,
     config_loaded: IntGauge,
     config_loaded_at: Gauge,
-    registry: Registry,
+    families: Families,
+    process: Process,
 }
 
 /// A family of the exporter's own, for its documentation.
@@ -70,8 +76,11 @@ impl OwnMetrics {
         fields: impl Iterator<Item = &'static str>,
         scopes: &[ScopeId],
     ) -> Result<Self, prometheus::Error> {
-        let make = Maker(Registry::new());
-        let own = Self {
+        let make = Maker::default();
+        let build =
+            make.gauges("exporter_build_info", "The running program: its version; always 1.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(Self {
             api: ApiMetrics::new(&make, fields)?,
             credentials: CredentialsMetrics::new(&make)?,
             scopes: ScopeMetrics::new(&make, scopes)?,
@@ -90,15 +99,9 @@ impl OwnMetrics {
                 "exporter_config_last_reload_success_timestamp_seconds",
                 "When settings were last read that were good, in Unix seconds.",
             )?,
-            registry: make.0,
-        };
-        let build =
-            Opts::new(format!("{PREFIX}exporter_build_info"), "The running program: its version; always 1.");
-        let build = IntGaugeVec::new(build, &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        own.registry.register(Box::new(build))?;
-        own.registry.register(Box::new(ProcessCollector::for_self()))?;
-        Ok(own)
+            families: make.families(),
+            process: Process::new(),
+        })
     }
 
     /// Good settings were read and are in force.
@@ -107,39 +110,32 @@ impl OwnMetrics {
         self.config_loaded_at.set(seconds(at));
     }
 
-    /// The families as they are now, in the text format, with the figures that only a scrape asks for.
-    ///
-    /// # Errors
-    /// Where the registry's families contradict each other, which is a defect.
+    /// The families as they are now, with the figures that only a scrape asks for: the end of a page.
     pub fn encode(
         &self,
+        format: Format,
         sessions: u64,
         ledger_bytes: u64,
         snapshot_age: Duration,
-    ) -> Result<Vec<u8>, prometheus::Error> {
+    ) -> Vec<u8> {
         self.ledger.size(sessions, ledger_bytes);
         self.snapshot_age.set(snapshot_age.as_secs_f64());
-        let mut out = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
-        Ok(out)
+        let mut page = Page::alone(format, PAGE_BYTES);
+        self.families.values().for_each(|family| family.write(&mut page));
+        self.process.write(&mut page);
+        page.end();
+        page.into_bytes()
     }
 
     /// What these families are called and mean.
     pub fn catalogue(&self) -> Vec<OwnFamily> {
-        // The registry leaves out a family without a series.
-        self.credentials.keys("", Some(0));
-        let describe = |family: prometheus::proto::MetricFamily| {
-            let labels = family.get_metric().first().map(|metric| metric.get_label());
-            let labels = labels.into_iter().flatten().map(|label| label.name().to_owned()).collect();
-            let kind = match family.get_field_type() {
-                prometheus::proto::MetricType::COUNTER => "counter",
-                prometheus::proto::MetricType::HISTOGRAM => "histogram",
-                _ => "gauge",
-            };
-            OwnFamily { name: family.name().to_owned(), kind, labels, help: family.help().to_owned() }
+        let describe = |family: &Family| OwnFamily {
+            name: family.name(),
+            kind: family.kind.as_str(),
+            labels: family.labels.iter().map(|label| (*label).to_owned()).collect(),
+            help: family.help.to_owned(),
         };
-        let families = self.registry.gather().into_iter().map(describe).collect();
-        self.credentials.keys("", None);
-        families
+        let counted = self.families.values().map(|family| family.family());
+        counted.chain(Process::families()).map(describe).collect()
     }
 }

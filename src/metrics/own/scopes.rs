@@ -1,16 +1,17 @@
 //! How the client of each account and region is received by the service.
 
-use prometheus::{GaugeVec, IntGaugeVec};
+use prometheus::{Gauge, IntGauge};
 
 use super::make::Maker;
+use super::series::Vector;
 use crate::model::{FailureReason, ScopeId};
 
 /// Gauges of each account and region.
 #[derive(Debug)]
 pub struct ScopeMetrics {
-    allowed_requests: GaugeVec,
-    open_circuits: IntGaugeVec,
-    clock_offset: GaugeVec,
+    allowed_requests: Vector<Gauge>,
+    open_circuits: Vector<IntGauge>,
+    clock_offset: Vector<Gauge>,
 }
 
 impl ScopeMetrics {

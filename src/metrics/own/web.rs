@@ -1,8 +1,9 @@
 //! How the exporter's own HTTP server fares.
 
-use prometheus::{Gauge, IntCounterVec, IntGauge};
+use prometheus::{Gauge, IntCounter, IntGauge};
 
 use super::make::Maker;
+use super::series::Vector;
 use crate::clock::UnixMillis;
 use crate::metrics::page::seconds;
 use crate::model::Cut;
@@ -10,7 +11,7 @@ use crate::model::Cut;
 /// What the server refuses or cuts, and its web configuration file.
 #[derive(Debug)]
 pub struct WebMetrics {
-    cuts: IntCounterVec,
+    cuts: Vector<IntCounter>,
     config_successful: IntGauge,
     config_success_at: Gauge,
 }
