@@ -1,4 +1,5 @@
-//! What the server shows: the rendered page, the exporter's own metrics, and the status of the targets.
+//! What the server shows: the rendered page, the exporter's own metrics, the status of all that is watched, and what a
+//! counter is made of.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,10 +7,11 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
+use super::series::Explainer;
+use super::vitals::Vitals;
 use crate::clock::{Clock, UnixMillis};
-use crate::metrics::{Exposition, Failure, OwnMetrics, TargetStatus};
-use crate::model::Target;
-use crate::server::{self, FailureRow, Readiness, Status, TargetRow};
+use crate::metrics::{Exposition, OwnMetrics};
+use crate::server::{self, Readiness, SeriesAnswer, SeriesQuery, Status};
 
 /// The families of the watched resources as last rendered.
 #[derive(Debug, Default)]
@@ -28,6 +30,9 @@ pub(super) struct Content {
     pub(super) own: Arc<OwnMetrics>,
     pub(super) readiness: Readiness,
     pub(super) clock: Clock,
+    pub(super) vitals: Arc<Vitals>,
+    pub(super) explainer: Explainer,
+    pub(super) backups_enabled: bool,
 }
 
 impl server::Content for Content {
@@ -45,39 +50,14 @@ impl server::Content for Content {
     }
 
     fn status(&self) -> Status {
-        let targets = self.exposition.read(|board| board.targets().iter().map(row).collect());
-        let ledger_sessions = self.page.load().ledger_sessions;
-        Status { version: env!("CARGO_PKG_VERSION"), stage: self.readiness.stage(), ledger_sessions, targets }
+        super::status::status(self)
+    }
+
+    fn series(&self, query: SeriesQuery) -> SeriesAnswer {
+        self.explainer.answer(query)
     }
 
     fn on_refused_connection(&self) {
         self.own.refused_connection();
     }
-}
-
-fn row((target, status): (&Target, &TargetStatus)) -> TargetRow {
-    let failure = |failure: &Failure| FailureRow {
-        at: rfc3339(failure.at),
-        reason: failure.reason.as_str(),
-        code: failure.code.clone(),
-        request_id: failure.request_id.clone(),
-        message: failure.message.clone(),
-    };
-    TargetRow {
-        kind: target.kind.as_str(),
-        account: target.scope.account.clone(),
-        region: target.scope.region.clone(),
-        workspace_id: target.workspace_id.clone(),
-        livy_compute_id: target.livy_compute_id.clone(),
-        last_success: status.last_success.and_then(rfc3339),
-        failing_since: status.failing_since.and_then(rfc3339),
-        last_failure: status.last_failure.as_ref().map(failure),
-        progress: status.progress,
-    }
-}
-
-/// A moment as people and programs read it, to the second.
-fn rfc3339(moment: UnixMillis) -> Option<String> {
-    let second = jiff::Timestamp::from_second(moment.div_euclid(1_000)).ok()?;
-    Some(second.to_string())
 }

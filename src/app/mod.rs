@@ -9,7 +9,10 @@ mod demo;
 mod exporter;
 mod ledger;
 mod publish;
+mod series;
 mod shutdown;
+mod status;
+mod vitals;
 
 pub use demo::{demo, simulate};
 pub use exporter::Exporter;

@@ -13,7 +13,7 @@ mod page;
 #[cfg(test)]
 mod tests;
 
-pub use board::{Active, Board, Failure, SessionsView, TargetStatus};
+pub use board::{Active, Board, Failure, SessionsView, TargetStatus, View};
 pub use exposition::{Exposition, Rendered};
 pub use families::catalogue;
 pub use family::{Family, Kind};

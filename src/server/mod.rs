@@ -1,16 +1,26 @@
 //! The HTTP server. Invariant: an answer is made of what is ready in memory; it never waits for the remote API, for the
-//! ledger, or for another scrape.
+//! ledger, or for another scrape. The explanation of a counter alone is read from the ledger, elsewhere than here.
 
 mod body;
+mod docs;
+mod document;
 mod listen;
 mod readiness;
 mod routes;
+mod series;
 mod status;
 
 pub use body::Chunks;
 pub use listen::{BindError, bind};
 pub use readiness::{Readiness, Stage};
-pub use status::{FailureRow, Status, TargetRow};
+pub use series::{
+    BaselinePart, Figures, LIMIT_MAX, PrunedPart, SeriesAnswer, SeriesError, SeriesQuery, SeriesReport,
+    SessionPart, SessionsPart,
+};
+pub use status::{
+    API_VERSION, Advice, ClusterRow, ConsumerRow, Consumers, CredentialsRow, FailureRow, LedgerRow, Place,
+    ROWS_MAX, ScopeRow, SessionRow, Status, TargetRow, Watched, advice,
+};
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,6 +48,8 @@ pub trait Content: Send + Sync + 'static {
     fn metrics(&self) -> Vec<Bytes>;
     /// For the status page.
     fn status(&self) -> Status;
+    /// What a counter is made of; read elsewhere than on the thread that asks.
+    fn series(&self, query: SeriesQuery) -> SeriesAnswer;
     /// A connection was refused because too many are open.
     fn on_refused_connection(&self);
 }
@@ -95,7 +107,7 @@ impl Server {
     fn connection(self, stream: TcpStream, slot: OwnedSemaphorePermit, connections: &GracefulShutdown) {
         let service = hyper::service::service_fn(move |request| {
             let answer = routes::answer(&self, &request);
-            async move { Ok::<_, std::convert::Infallible>(answer) }
+            async move { Ok::<_, std::convert::Infallible>(answer.await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
