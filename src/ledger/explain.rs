@@ -5,12 +5,12 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::places::OF_GATEWAY;
 use super::row::{corrections, figures, usage};
 use super::session::{COUNTED_CREATED, COUNTED_ERROR, COUNTED_TERMINATED};
-use super::{LedgerError, open};
+use super::{LedgerError, open, reader};
 use crate::clock::UnixMillis;
 use crate::model::{GatewayId, SessionState, Usage};
 
@@ -102,12 +102,8 @@ pub fn explain(
     stop: &dyn Fn() -> bool,
 ) -> Result<Option<Explanation>, LedgerError> {
     const DOING: &str = "explaining a counter";
-    // Not by way of the file's header, as the commands do: a process that closes a file gives up all its locks on it,
-    // those of the writer's connection included.
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = reader::connect(path)?;
     let read = || -> rusqlite::Result<Option<Explanation>> {
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(open::BUSY_TIMEOUT)?;
         connection.execute_batch("BEGIN")?;
         let Some((gateway_key, series_key, mut explanation)) = series(&connection, gateway, queue, counter)?
         else {

@@ -105,4 +105,6 @@ async fn it_stops_when_it_is_told_to_and_takes_no_lock_from_the_writer() {
     assert!(before > 0, "the writer holds the file");
     explained(&path, Counter::Created, 1);
     assert_eq!(locks(), before);
+    crate::ledger::back_up_beside(&path).unwrap();
+    assert_eq!(locks(), before);
 }
