@@ -14,6 +14,7 @@ test: tools lint unit
 tools:
 	scripts/test-tools.sh
 	scripts/sdk-venv.sh
+	scripts/page-tools.sh
 
 lint:
 	$(CARGO) fmt --check

@@ -11,6 +11,9 @@ need promtool prometheus
 need prometheus prometheus
 need python3 python3
 need curl curl
+need chromium chromium
+need node nodejs
+need npm npm
 python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing="$missing python3-venv"
 
 if [ -n "$missing" ]; then

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::api::RequestObserver;
 use crate::api::credentials::CredentialsObserver;
+use super::vitals::Vitals;
 use crate::clock::{Clock, UnixMillis};
 use crate::ledger::CommitObserver;
 use crate::metrics::OwnMetrics;
@@ -13,7 +14,11 @@ use crate::server::{self, Cut};
 
 /// Hands on what the ledger tells; that room does not know the metrics.
 #[derive(Clone, Debug)]
-pub(super) struct LedgerBridge(pub(super) Arc<OwnMetrics>);
+pub(super) struct LedgerBridge {
+    pub(super) own: Arc<OwnMetrics>,
+    pub(super) vitals: Arc<Vitals>,
+    pub(super) clock: Clock,
+}
 
 /// Hands on what the client of an account and region tells.
 #[derive(Clone, Debug)]
@@ -78,16 +83,21 @@ impl RequestObserver for ClientBridge {
 
 /// Hands on what the accounts' providers of keys tell.
 #[derive(Clone, Debug)]
-pub(super) struct CredentialsBridge(pub(super) Arc<OwnMetrics>);
+pub(super) struct CredentialsBridge {
+    pub(super) own: Arc<OwnMetrics>,
+    pub(super) vitals: Arc<Vitals>,
+}
 
 impl CredentialsObserver for CredentialsBridge {
     fn on_keys(&self, account: &str, expires: Option<UnixMillis>) {
-        self.0.credentials.keys(account, expires);
+        self.own.credentials.keys(account, expires);
+        self.vitals.keys(account, expires);
     }
 }
 
 impl CommitObserver for LedgerBridge {
     fn on_commit(&self, took: Duration, ok: bool) {
-        self.0.ledger.commit(took, ok);
+        self.own.ledger.commit(took, ok);
+        self.vitals.commit(self.clock.now(), ok);
     }
 }

@@ -1,4 +1,5 @@
-//! What the server shows: the rendered page, the exporter's own metrics, and the status of the targets.
+//! What the server shows: the rendered page, the exporter's own metrics, the status of all that is watched, and what a
+//! counter is made of.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,11 +8,13 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+use super::series::Explainer;
 use super::snapshot::{Demand, Snapshot};
-use crate::clock::{Clock, UnixMillis};
-use crate::metrics::{Exposition, Failure, OwnMetrics, TargetStatus};
-use crate::model::{Format, Target};
-use crate::server::{self, FailureRow, NotRendered, Readiness, Status, TargetRow};
+use super::vitals::Vitals;
+use crate::clock::Clock;
+use crate::metrics::{Exposition, OwnMetrics};
+use crate::model::Format;
+use crate::server::{self, NotRendered, Readiness, SeriesAnswer, SeriesQuery, Status};
 
 /// See the module.
 pub(super) struct Content {
@@ -21,6 +24,9 @@ pub(super) struct Content {
     pub(super) own: Arc<OwnMetrics>,
     pub(super) readiness: Readiness,
     pub(super) clock: Clock,
+    pub(super) vitals: Arc<Vitals>,
+    pub(super) explainer: Explainer,
+    pub(super) backups_enabled: bool,
 }
 
 impl server::Content for Content {
@@ -42,35 +48,10 @@ impl server::Content for Content {
     }
 
     fn status(&self) -> Status {
-        let targets = self.exposition.read(|board| board.targets().iter().map(row).collect());
-        let ledger_sessions = self.page.load().ledger_sessions;
-        Status { version: env!("CARGO_PKG_VERSION"), stage: self.readiness.stage(), ledger_sessions, targets }
+        super::status::status(self)
     }
-}
 
-fn row((target, status): (&Target, &TargetStatus)) -> TargetRow {
-    let failure = |failure: &Failure| FailureRow {
-        at: rfc3339(failure.at),
-        reason: failure.reason.as_str(),
-        code: failure.code.clone(),
-        request_id: failure.request_id.clone(),
-        message: failure.message.clone(),
-    };
-    TargetRow {
-        kind: target.kind.as_str(),
-        account: target.scope.account.clone(),
-        region: target.scope.region.clone(),
-        workspace_id: target.workspace_id.clone(),
-        livy_compute_id: target.livy_compute_id.clone(),
-        last_success: status.last_success.and_then(rfc3339),
-        failing_since: status.failing_since.and_then(rfc3339),
-        last_failure: status.last_failure.as_ref().map(failure),
-        progress: status.progress,
+    fn series(&self, query: SeriesQuery) -> SeriesAnswer {
+        self.explainer.answer(query)
     }
-}
-
-/// A moment as people and programs read it, to the second.
-fn rfc3339(moment: UnixMillis) -> Option<String> {
-    let second = jiff::Timestamp::from_second(moment.div_euclid(1_000)).ok()?;
-    Some(second.to_string())
 }

@@ -14,7 +14,9 @@ use super::backup::Backups;
 use super::bridge::{ClientBridge, CredentialsBridge, LedgerBridge, ServerBridge};
 use super::content::Content;
 use super::publish::Publisher;
+use super::series::Explainer;
 use super::snapshot::{Demand, Snapshot};
+use super::vitals::Vitals;
 use crate::api::credentials::{ProviderOptions, provider};
 use crate::api::wire::malformed_names;
 use crate::api::{Client, ClientOptions};
@@ -55,9 +57,12 @@ impl Exporter {
         let own = Arc::new(OwnMetrics::new(malformed_names(), &scope_ids)?);
         let clock = Clock::System;
         own.config_loaded(clock.now());
-        let scopes = scopes(&config, &own, &clock, environment)?;
+        let vitals = Arc::new(Vitals::new(clock.now()));
+        let scopes = scopes(&config, &own, &vitals, &clock, environment)?;
         let options = Options { path: config.ledger.path.clone(), baseline: config.ledger.baseline };
-        let ledger = Ledger::open(&options, Arc::new(LedgerBridge(Arc::clone(&own))))?;
+        let observer =
+            LedgerBridge { own: Arc::clone(&own), vitals: Arc::clone(&vitals), clock: clock.clone() };
+        let ledger = Ledger::open(&options, Arc::new(observer))?;
         let exposition = Arc::new(Exposition::new(config.exposition, scope_ids));
         let page = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
         let demand = Arc::new(Demand::new(Instant::now()));
@@ -82,6 +87,9 @@ impl Exporter {
             own: Arc::clone(&own),
             readiness: readiness.clone(),
             clock: clock.clone(),
+            vitals,
+            explainer: Explainer::new(config.ledger.path.clone(), Arc::clone(&exposition)),
+            backups_enabled: config.ledger.backup_interval.is_some(),
         };
         let server = Server {
             content: Arc::new(content),
@@ -173,6 +181,7 @@ fn scope_ids(config: &Config) -> Vec<ScopeId> {
 fn scopes(
     config: &Config,
     own: &Arc<OwnMetrics>,
+    vitals: &Arc<Vitals>,
     clock: &Clock,
     environment: Vec<(String, String)>,
 ) -> Result<Vec<Scope>, AppError> {
@@ -188,7 +197,7 @@ fn scopes(
             limits: &limits,
             env: Box::new(look_up),
             clock: clock.clone(),
-            observer: Arc::new(CredentialsBridge(Arc::clone(own))),
+            observer: Arc::new(CredentialsBridge { own: Arc::clone(own), vitals: Arc::clone(vitals) }),
         });
         for region in &account.regions {
             let id = ScopeId { account: account.name.clone(), region: region.clone() };

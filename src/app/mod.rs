@@ -10,9 +10,12 @@ mod exporter;
 mod health;
 mod ledger;
 mod publish;
+mod series;
 mod shutdown;
 mod snapshot;
+mod status;
 mod supervisor;
+mod vitals;
 
 pub use demo::{demo, simulate};
 pub use exporter::Exporter;

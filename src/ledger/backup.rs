@@ -72,7 +72,7 @@ pub fn restore(path: &Path, copy: Option<&Path>, now: UnixMillis) -> Result<Rest
 }
 
 fn write_copy(path: &Path, target: &Path) -> Result<Checked, LedgerError> {
-    let connection = reader::open_read_only(path)?;
+    let connection = reader::connect(path)?;
     let part = beside(target, ".part");
     let whole = vacuum_into(path, &connection, &part).and_then(|()| reader::verify(&part));
     if whole.is_err() {

@@ -110,25 +110,32 @@ fn begins_anew(path: &Path) -> Result<bool, LedgerError> {
     }
 }
 
-/// The schema version of an existing file, which must be a ledger.
+const HEADER: &str = "the check of its header";
+
+/// The schema version of an existing file, which must be a ledger, and not in use by this process: whoever closes a file
+/// gives up all locks that the process has on it.
 pub(super) fn version(path: &Path, connection: &Connection) -> Result<i64, LedgerError> {
-    const CHECK: &str = "the check of its header";
     // Read and write version: SQLite would take another for a file that it may read, but not write.
     let mut head = [0; 20];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
-    read.map_err(|source| LedgerError::damaged(path, CHECK, source.to_string()))?;
+    read.map_err(|source| LedgerError::damaged(path, HEADER, source.to_string()))?;
     if !matches!(head, [.., 1, 1] | [.., 2, 2]) {
-        return Err(LedgerError::damaged(path, CHECK, "file is not a database in a known format"));
+        return Err(LedgerError::damaged(path, HEADER, "file is not a database in a known format"));
     }
+    schema_version(path, connection)
+}
+
+/// The same by way of the connection alone.
+pub(super) fn schema_version(path: &Path, connection: &Connection) -> Result<i64, LedgerError> {
     let pragma = |name: &str| -> Result<i64, LedgerError> {
         connection
             .pragma_query_value(None, name, |row| row.get(0))
-            .map_err(|source| LedgerError::damaged(path, CHECK, source.to_string()))
+            .map_err(|source| LedgerError::damaged(path, HEADER, source.to_string()))
     };
     if pragma("application_id")? != schema::APPLICATION_ID {
         return Err(LedgerError::damaged(
             path,
-            CHECK,
+            HEADER,
             "it is a SQLite file, but not a ledger of this exporter",
         ));
     }

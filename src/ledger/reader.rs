@@ -58,8 +58,15 @@ pub fn inspect(path: &Path) -> Result<Inspection, LedgerError> {
     read().map_err(|source| open::sqlite(path, "reading its totals", source))
 }
 
-/// Opens a ledger of a known schema for reading alone.
+/// Opens a ledger of a known schema for reading alone, and looks at its header.
 pub(super) fn open_read_only(path: &Path) -> Result<Connection, LedgerError> {
+    let connection = connect(path)?;
+    open::version(path, &connection)?;
+    Ok(connection)
+}
+
+/// Opens a ledger of a known schema for reading alone; this process may have it open for writing.
+pub(super) fn connect(path: &Path) -> Result<Connection, LedgerError> {
     match std::fs::metadata(path) {
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -76,7 +83,7 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, LedgerError> {
             Ok(connection)
         })
         .map_err(|source| open::sqlite(path, "opening it", source))?;
-    let version = open::version(path, &connection)?;
+    let version = open::schema_version(path, &connection)?;
     if version > schema::current_version() {
         return Err(LedgerError::too_new(path, version));
     }

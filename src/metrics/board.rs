@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{UnixMillis, millis};
-use crate::ledger::LedgerSnapshot;
+use crate::ledger::{GatewayTotals, LedgerSnapshot};
 use crate::model::{
     ClusterObservation, FailureReason, GatewayId, GatewayObservation, ScopeId, SessionCounts,
     SessionObservation, Target, TargetKind, WorkspaceId, WorkspaceObservation,
@@ -159,13 +159,23 @@ impl Board {
         }
     }
 
+    /// What the configuration names.
+    pub fn scopes(&self) -> &[ScopeId] {
+        &self.scopes
+    }
+
+    /// The totals as last taken.
+    pub fn ledger(&self) -> &LedgerSnapshot {
+        &self.ledger
+    }
+
     /// All targets and how they fare.
     pub fn targets(&self) -> &BTreeMap<Target, TargetStatus> {
         &self.targets
     }
 
     /// Whether the page shows this gateway's counters: unless a complete list lacks it, or its workspace is gone.
-    pub(super) fn shows(&self, gateway: &GatewayId) -> bool {
+    pub fn shows(&self, gateway: &GatewayId) -> bool {
         let listed = self
             .gateways
             .get(&gateway.workspace)
@@ -217,14 +227,17 @@ impl Board {
 
 /// The board at a moment: what is too old is not there.
 #[derive(Clone, Copy)]
-pub(super) struct View<'a> {
+pub struct View<'a> {
+    /// All of it.
     pub board: &'a Board,
-    pub now: UnixMillis,
-    pub stale_after: Duration,
+    /// The moment.
+    pub(super) now: UnixMillis,
+    pub(super) stale_after: Duration,
 }
 
 impl<'a> View<'a> {
-    pub(super) fn workspaces(self) -> impl Iterator<Item = (&'a ScopeId, &'a WorkspaceObservation)> {
+    /// Workspaces that are listed.
+    pub fn workspaces(self) -> impl Iterator<Item = (&'a ScopeId, &'a WorkspaceObservation)> {
         let all = self.fresh(&self.board.workspaces);
         let rows = all.flat_map(|(id, rows)| rows.iter().map(move |row| (id, row)));
         rows.filter(move |(scope, row)| self.board.owners.get(&row.workspace_id) == Some(&scope.account))
@@ -236,16 +249,25 @@ impl<'a> View<'a> {
         self.fresh(&self.board.clusters).filter(move |(id, _)| self.board.shows_workspace(id))
     }
 
-    pub(super) fn clusters(self) -> impl Iterator<Item = (&'a WorkspaceId, &'a ClusterObservation)> {
+    /// Session clusters that are listed.
+    pub fn clusters(self) -> impl Iterator<Item = (&'a WorkspaceId, &'a ClusterObservation)> {
         self.cluster_lists().flat_map(|(id, rows)| rows.iter().map(move |row| (id, row)))
     }
 
-    pub(super) fn gateways(self) -> impl Iterator<Item = (&'a WorkspaceId, &'a GatewayObservation)> {
+    /// Livy gateways that are listed.
+    pub fn gateways(self) -> impl Iterator<Item = (&'a WorkspaceId, &'a GatewayObservation)> {
         let shown = self.fresh(&self.board.gateways).filter(move |(id, _)| self.board.shows_workspace(id));
         shown.flat_map(|(id, rows)| rows.iter().map(move |row| (id, row)))
     }
 
-    pub(super) fn sessions(self) -> impl Iterator<Item = (&'a GatewayId, &'a SessionsView)> {
+    /// The gateways whose counters a scrape shows.
+    pub fn shown_gateways(self) -> impl Iterator<Item = (&'a GatewayId, &'a GatewayTotals)> {
+        let gateways = self.board.ledger.gateways.iter().map(|(id, gateway)| (id, &**gateway));
+        gateways.filter(move |(id, gateway)| gateway.is_shown() && self.board.shows(id))
+    }
+
+    /// What the latest complete passes over histories saw.
+    pub fn sessions(self) -> impl Iterator<Item = (&'a GatewayId, &'a SessionsView)> {
         self.fresh(&self.board.sessions).filter(move |(id, _)| self.board.shows_workspace(&id.workspace))
     }
 

@@ -67,6 +67,11 @@ impl Exposition {
         read(&self.lock())
     }
 
+    /// Reads the board as it is at `now`.
+    pub fn view<T>(&self, now: UnixMillis, read: impl FnOnce(View<'_>) -> T) -> T {
+        read(View { board: &self.lock(), now, stale_after: self.settings.stale_after })
+    }
+
     /// Waits until the board has changed since the last call.
     pub async fn changed(&self) {
         self.changed.notified().await;

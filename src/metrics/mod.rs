@@ -18,7 +18,7 @@ mod forms_tests;
 #[cfg(test)]
 mod tests;
 
-pub use board::{Active, Board, Failure, SessionsView, TargetStatus};
+pub use board::{Active, Board, Failure, SessionsView, TargetStatus, View};
 pub use body::Body;
 pub use exposition::{Exposition, Rendered};
 pub use families::catalogue;

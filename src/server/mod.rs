@@ -1,5 +1,5 @@
 //! The HTTP server. Invariant: an answer is made of what is ready in memory; it never waits for the remote API, for the
-//! ledger, or for another scrape.
+//! ledger, or for another scrape. The explanation of a counter alone is read from the ledger, elsewhere than here.
 
 mod activity;
 mod auth;
@@ -7,11 +7,14 @@ mod body;
 mod connection;
 mod gate;
 mod limits;
+mod docs;
+mod document;
 mod listen;
 mod negotiate;
 mod rate;
 mod readiness;
 mod routes;
+mod series;
 mod status;
 mod tls;
 mod web;
@@ -21,7 +24,14 @@ pub use limits::Observer;
 
 pub use listen::{BindError, Handed, Listener, bind, bind_all};
 pub use readiness::{Readiness, Stage};
-pub use status::{FailureRow, Status, TargetRow};
+pub use series::{
+    BaselinePart, Figures, LIMIT_MAX, PrunedPart, SeriesAnswer, SeriesError, SeriesQuery, SeriesReport,
+    SessionPart, SessionsPart,
+};
+pub use status::{
+    API_VERSION, Advice, ClusterRow, ConsumerRow, Consumers, CredentialsRow, FailureRow, LedgerRow, Place,
+    ROWS_MAX, ScopeRow, SessionRow, Status, TargetRow, Watched, advice,
+};
 pub use web::{WebConfig, WebConfigError};
 
 use std::sync::Arc;
@@ -46,6 +56,8 @@ pub trait Content: Send + Sync + 'static {
     fn metrics(&self, format: Format, gzip: bool) -> BoxFuture<'static, Result<Vec<Bytes>, NotRendered>>;
     /// For the status page.
     fn status(&self) -> Status;
+    /// What a counter is made of; read elsewhere than on the thread that asks.
+    fn series(&self, query: SeriesQuery) -> SeriesAnswer;
 }
 
 /// The metrics page is not there in the form that was asked for, which is a defect.

@@ -1,40 +1,39 @@
 //! Which path answers what.
 
+use std::future::{Future, ready};
+
 use bytes::Bytes;
 use futures_util::future::Either;
-use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
-    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
-};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::negotiate::{self, Form};
-use super::{Chunks, NotRendered, Server, Stage};
+use super::{Chunks, NotRendered, Server, Stage, docs, document, series, status};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
-const HTML: &str = "text/html; charset=utf-8";
-
-/// For the page that a browser shows: nothing from elsewhere, no scripts, no framing.
-const PAGE_HEADERS: [(HeaderName, &str); 4] = [
-    (CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
-    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (X_FRAME_OPTIONS, "DENY"),
-    (REFERRER_POLICY, "no-referrer"),
-];
+const STATUS_PATH: &str = "/api/v1/status";
+const SERIES_PATH: &str = "/api/v1/series";
 
 /// Answers a request; its body, if any, is not read.
 pub(super) fn answer<B>(
     server: &Server,
     request: &Request<B>,
 ) -> impl Future<Output = Response<Chunks>> + Send + use<B> {
+    let path = request.uri().path();
     let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
-    if request.uri().path() != server.telemetry_path || !is_read {
-        return Either::Left(std::future::ready(at_once(server, request)));
+    if is_read && path == server.telemetry_path {
+        let form = negotiate::form(request.headers());
+        let rendered = server.content.metrics(form.format, form.gzip);
+        return Either::Right(Either::Left(async move { metrics(&form, rendered.await) }));
     }
-    let form = negotiate::form(request.headers());
-    let rendered = server.content.metrics(form.format, form.gzip);
-    Either::Right(async move { metrics(&form, rendered.await) })
+    if is_read && path == SERIES_PATH {
+        return match series::parse(request.uri().query().unwrap_or_default()) {
+            Ok(query) => Either::Right(Either::Right(explain(server.content.series(query)))),
+            Err(wrong) => Either::Left(ready(series::respond(Err(wrong)))),
+        };
+    }
+    Either::Left(ready(at_once(server, request)))
 }
 
 fn metrics(form: &Form, rendered: Result<Vec<Bytes>, NotRendered>) -> Response<Chunks> {
@@ -51,12 +50,16 @@ fn metrics(form: &Form, rendered: Result<Vec<Bytes>, NotRendered>) -> Response<C
     page
 }
 
-/// What is there without waiting.
+async fn explain(answer: super::SeriesAnswer) -> Response<Chunks> {
+    series::respond(answer.await)
+}
+
+/// What is ready in memory.
 fn at_once<B>(server: &Server, request: &Request<B>) -> Response<Chunks> {
     let path = request.uri().path();
-    let is_known =
-        [server.telemetry_path.as_str(), "/", "/-/healthy", "/-/ready", "/api/v1/status"].contains(&path);
-    if !is_known {
+    let fixed = ["/", "/-/healthy", "/-/ready", document::ICON_PATH, STATUS_PATH, SERIES_PATH];
+    let documentation = docs::answer(path);
+    if documentation.is_none() && path != server.telemetry_path && !fixed.contains(&path) {
         return text(
             StatusCode::NOT_FOUND,
             format!("not found; the metrics are at {}\n", server.telemetry_path),
@@ -70,13 +73,14 @@ fn at_once<B>(server: &Server, request: &Request<B>) -> Response<Chunks> {
     // A HEAD request gets the same head; hyper leaves the body out.
     match path {
         "/-/healthy" => text(StatusCode::OK, "healthy\n".into()),
-        "/-/ready" => ready(server.readiness.stage()),
-        "/api/v1/status" => status(server),
-        _ => page(server),
+        "/-/ready" => stage(server.readiness.stage()),
+        document::ICON_PATH => document::icon(),
+        STATUS_PATH => status_json(server),
+        _ => documentation.unwrap_or_else(|| page(server)),
     }
 }
 
-fn ready(stage: Stage) -> Response<Chunks> {
+fn stage(stage: Stage) -> Response<Chunks> {
     match stage {
         Stage::Ready => text(StatusCode::OK, "ready\n".into()),
         Stage::Starting { waiting } => text(
@@ -87,20 +91,23 @@ fn ready(stage: Stage) -> Response<Chunks> {
     }
 }
 
-fn status(server: &Server) -> Response<Chunks> {
-    match super::status::json(&server.content.status()) {
-        Ok(json) => with_type(StatusCode::OK, JSON, Chunks::new(vec![json.into()])),
+fn status_json(server: &Server) -> Response<Chunks> {
+    match status::json(&server.content.status()) {
+        Ok(json) => document::guarded(JSON, Chunks::new([json.into()])),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }
 }
 
 fn page(server: &Server) -> Response<Chunks> {
-    let html = super::status::render(&server.content.status(), &server.telemetry_path);
-    let mut page = with_type(StatusCode::OK, HTML, html.into());
-    for (name, value) in PAGE_HEADERS {
-        page.headers_mut().insert(name, HeaderValue::from_static(value));
+    let status = server.content.status();
+    let failing = status.targets.iter().filter(|target| target.failing_since.is_some()).count();
+    let title = "EMR Serverless Spark exporter";
+    let body = status::render(&status, &server.telemetry_path);
+    match failing {
+        0 => document::page(title, body),
+        // Where many tabs are open, this one tells.
+        failing => document::page(format_args!("({failing} failing) {title}"), body),
     }
-    page
 }
 
 fn text(status: StatusCode, text: String) -> Response<Chunks> {
@@ -124,7 +131,8 @@ mod tests {
 
     use super::*;
     use crate::model::Format;
-    use crate::server::{Content, FailureRow, Readiness, Status, TargetRow};
+    use crate::server::status::tests::hostile;
+    use crate::server::{Content, Readiness, SeriesAnswer, SeriesError, SeriesQuery, Status};
 
     const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -144,29 +152,11 @@ mod tests {
         }
 
         fn status(&self) -> Status {
-            let hostile = "<script>alert('x')</script>\"&";
-            Status {
-                version: "1.2.3",
-                stage: Stage::Ready,
-                ledger_sessions: 3,
-                targets: vec![TargetRow {
-                    kind: "livy_sessions",
-                    account: "a".into(),
-                    region: "cn-hangzhou".into(),
-                    workspace_id: "w-1".into(),
-                    livy_compute_id: hostile.into(),
-                    last_success: Some("2026-01-12T10:20:40Z".into()),
-                    failing_since: Some("2026-01-12T10:21:40Z".into()),
-                    last_failure: Some(FailureRow {
-                        at: Some("2026-01-12T10:22:40Z".into()),
-                        reason: "denied",
-                        code: Some("Forbidden.RAM".into()),
-                        request_id: Some("DD6B".into()),
-                        message: hostile.into(),
-                    }),
-                    progress: Some(0.25),
-                }],
-            }
+            hostile()
+        }
+
+        fn series(&self, query: SeriesQuery) -> SeriesAnswer {
+            Box::pin(std::future::ready(Err(SeriesError::Unknown(format!("no {}", query.metric)))))
         }
     }
 
@@ -237,26 +227,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_status_page_escapes_what_it_shows() {
-        let (status, content_type, body) = get(&server(), Method::GET, "/").await;
-        assert_eq!((status, content_type.as_str()), (StatusCode::OK, HTML));
-        assert!(!body.contains("<script"), "{body}");
-        assert!(body.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot;&amp;"), "{body}");
-        for text in ["<b>denied</b>", "25 %", "failing since 2026-01-12T10:21:40Z", "request id DD6B"] {
-            assert!(body.contains(text), "{text}: {body}");
+    async fn what_a_browser_shows_may_load_and_run_nothing() {
+        for path in ["/", "/api/v1/status", "/api/v1/series", "/-/docs/", "/-/docs/ledger", "/-/icon.svg"] {
+            let request = Request::builder().uri(path).body(()).unwrap();
+            let answer = answer(&server(), &request).await;
+            let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+            let policy = header("content-security-policy");
+            assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{path}: {policy}");
+            assert!(!policy.contains("unsafe") && !policy.contains("script-src"), "{path}: {policy}");
+            let others = ["x-content-type-options", "x-frame-options", "referrer-policy", "cache-control"].map(header);
+            assert_eq!(others, ["nosniff", "DENY", "no-referrer", "no-store"], "{path}");
         }
     }
 
     #[tokio::test]
-    async fn programs_get_the_status_as_json() {
-        let (status, content_type, body) = get(&server(), Method::GET, "/api/v1/status").await;
-        assert_eq!((status, content_type.as_str()), (StatusCode::OK, JSON));
-        let json: serde_json::Value = serde_json::from_str(&body).unwrap();
-        assert_eq!((&json["version"], &json["stage"]), (&"1.2.3".into(), &"ready".into()));
-        let target = &json["targets"][0];
-        assert_eq!((&target["target"], &target["progress"]), (&"livy_sessions".into(), &0.25.into()));
-        assert_eq!(target["failing_since"], "2026-01-12T10:21:40Z");
-        let failure = &target["last_failure"];
-        assert_eq!((&failure["code"], &failure["request_id"]), (&"Forbidden.RAM".into(), &"DD6B".into()));
+    async fn the_title_tells_how_many_fail() {
+        let (status, content_type, body) = get(&server(), Method::GET, "/").await;
+        assert_eq!((status, content_type.as_str()), (StatusCode::OK, "text/html; charset=utf-8"));
+        assert!(body.contains("<title>(1 failing) EMR Serverless Spark exporter</title>"), "{body}");
+        assert!(!body.contains("<script"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn a_counter_is_asked_for_by_its_name() {
+        let (status, content_type, body) = get(&server(), Method::GET, "/api/v1/series?metric=up").await;
+        assert_eq!((status, content_type.as_str()), (StatusCode::NOT_FOUND, JSON));
+        assert_eq!(body, "{\"api_version\":1,\"error\":\"no up\"}\n");
+        assert_eq!(get(&server(), Method::GET, "/api/v1/series").await.0, StatusCode::BAD_REQUEST);
+        assert_eq!(get(&server(), Method::POST, "/api/v1/series").await.0, StatusCode::METHOD_NOT_ALLOWED);
     }
 }

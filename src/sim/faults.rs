@@ -58,6 +58,8 @@ pub enum Fault {
     DatesAsText,
     /// States that no page documents.
     UnknownState,
+    /// Every name that people choose is this one.
+    Named(&'static str),
 }
 
 impl Fault {

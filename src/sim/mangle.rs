@@ -30,6 +30,11 @@ pub(crate) fn apply(fault: &Fault, operation: Operation, asked_token: Option<&st
         Fault::Nulls => for_objects(operation, answer, &nulls),
         Fault::DatesAsText => for_objects(operation, answer, &dates_as_text),
         Fault::UnknownState => for_objects(operation, answer, &unknown_state),
+        Fault::Named(other) => for_objects(operation, answer, &|name, value| {
+            if matches!(name, "name" | "workspaceName" | "userName" | "createdBy") {
+                *value = (*other).into();
+            }
+        }),
         _ => {}
     }
 }

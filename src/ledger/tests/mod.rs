@@ -3,6 +3,7 @@
 mod clusters;
 mod counting;
 mod documentation;
+mod explain;
 mod memory;
 mod opening;
 mod oracle;

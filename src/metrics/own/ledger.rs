@@ -72,6 +72,13 @@ impl LedgerMetrics {
         self.last_backup.set(seconds(at));
     }
 
+    /// When the latest automatic backup was complete, in ms since the epoch; `None` if there is none.
+    #[expect(clippy::cast_possible_truncation, reason = "a time in ms stays below 2^53")]
+    pub fn last_backup(&self) -> Option<UnixMillis> {
+        let at = (self.last_backup.get() * 1_000.0).round() as UnixMillis;
+        (at > 0).then_some(at)
+    }
+
     /// An automatic backup of the ledger failed.
     pub fn backup_failed(&self) {
         self.backup_failures.inc();

@@ -1,0 +1,191 @@
+//! The documentation of this very version, for people who look at its status page: what it explains is one click away,
+//! also where there is no way out of the network. Invariant: the pages come from `docs/` alone and link to each other.
+
+use std::fmt::Write;
+
+use hyper::Response;
+use pulldown_cmark::{CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
+
+use super::status::{Escaped, written};
+use super::{Chunks, document};
+use crate::model::FailureReason;
+
+/// The list of pages.
+pub(super) const INDEX: &str = "/-/docs/";
+/// The page about failures.
+pub(super) const TROUBLESHOOTING: &str = "/-/docs/troubleshooting";
+
+/// The pages: name, title, text.
+const PAGES: [(&str, &str, &str); 7] = [
+    ("troubleshooting", "Troubleshooting", include_str!("../../docs/troubleshooting.md")),
+    ("metrics", "Metrics", include_str!("../../docs/metrics.md")),
+    ("api", "HTTP API", include_str!("../../docs/api.md")),
+    ("authentication", "Authentication", include_str!("../../docs/authentication.md")),
+    ("ledger", "The ledger", include_str!("../../docs/ledger.md")),
+    ("requests", "Requests", include_str!("../../docs/requests.md")),
+    ("performance", "Performance", include_str!("../../docs/performance.md")),
+];
+
+/// Where a reason is explained.
+pub(super) fn about(reason: FailureReason) -> String {
+    format!("{TROUBLESHOOTING}#{reason}")
+}
+
+/// The page of this path, if it is one.
+pub(super) fn answer(path: &str) -> Option<Response<Chunks>> {
+    let name = path.strip_prefix(INDEX)?;
+    if name.is_empty() {
+        return Some(index());
+    }
+    let (_, title, markdown) = PAGES.iter().find(|(page, ..)| *page == name)?;
+    let body = written(|f| {
+        f.write_str("<a class=\"skip\" href=\"#main\">Skip to the content</a><header>")?;
+        write!(f, "<nav aria-label=\"Pages\"><ul><li><a href=\"/\">Status</a></li><li><a href=\"{INDEX}\">")?;
+        f.write_str("Documentation</a></li></ul></nav></header><main id=\"main\" class=\"doc\">")?;
+        write!(f, "{}</main>", as_html(markdown))
+    });
+    Some(document::page(title, body))
+}
+
+fn index() -> Response<Chunks> {
+    let body = written(|f| {
+        f.write_str("<header><h1>Documentation</h1><nav aria-label=\"Pages\"><ul><li><a href=\"/\">Status</a></li></ul>")?;
+        f.write_str("</nav></header><main id=\"main\" class=\"doc\"><ul>")?;
+        for (name, title, _) in PAGES {
+            write!(f, "<li><a href=\"{INDEX}{name}\">{title}</a></li>")?;
+        }
+        f.write_str("</ul></main>")
+    });
+    document::page("Documentation", body)
+}
+
+/// Markdown as HTML: headings can be linked to, and so can the rows of a table by a code in their first cell.
+fn as_html(markdown: &str) -> String {
+    let events: Vec<Event<'_>> = Parser::new_ext(markdown, Options::ENABLE_TABLES).collect();
+    let mut out = Vec::with_capacity(events.len() * 2);
+    let mut is_first_cell = false;
+    let mut is_link_kept = Vec::new();
+    for (at, event) in events.iter().enumerate() {
+        match event {
+            Event::Start(Tag::Heading { level, .. }) => out.push(heading(*level, &events[at..])),
+            Event::Start(Tag::Table(_)) => {
+                // By name: a column's alignment would become a style of its own, which the policy forbids.
+                let region = "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table\">";
+                out.extend([Event::Html(region.into()), Event::Start(Tag::Table(Vec::new()))]);
+            }
+            Event::End(TagEnd::Table) => out.extend([event.clone(), Event::Html("</div>".into())]),
+            Event::Start(Tag::CodeBlock(_)) => {
+                out.push(Event::Html("<pre tabindex=\"0\"><code>".into()));
+            }
+            Event::End(TagEnd::CodeBlock) => out.push(Event::Html("</code></pre>\n".into())),
+            Event::Start(Tag::TableRow) => {
+                is_first_cell = true;
+                out.push(event.clone());
+            }
+            Event::End(TagEnd::TableCell) => {
+                is_first_cell = false;
+                out.push(event.clone());
+            }
+            Event::Code(code) if is_first_cell => {
+                is_first_cell = false;
+                let code = Escaped(code);
+                out.push(Event::InlineHtml(format!("<code id=\"{code}\">{code}</code>").into()));
+            }
+            Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
+                let found = address(dest_url);
+                is_link_kept.push(found.is_some());
+                if let Some(dest_url) = found {
+                    let (link_type, title, id) = (*link_type, title.clone(), id.clone());
+                    out.push(Event::Start(Tag::Link { link_type, dest_url, title, id }));
+                }
+            }
+            Event::End(TagEnd::Link) => {
+                if is_link_kept.pop() == Some(true) {
+                    out.push(event.clone());
+                }
+            }
+            // Marks for those who write the pages.
+            Event::Html(_) | Event::InlineHtml(_) => {}
+            other => out.push(other.clone()),
+        }
+    }
+    let mut text = String::new();
+    html::push_html(&mut text, out.into_iter());
+    text
+}
+
+/// The start of a heading with a name made of its words.
+fn heading<'a>(level: HeadingLevel, events: &[Event<'a>]) -> Event<'a> {
+    let words = events.iter().take_while(|event| !matches!(event, Event::End(TagEnd::Heading(_))));
+    let mut name = String::new();
+    for event in words {
+        if let Event::Text(text) | Event::Code(text) = event {
+            let kept = text.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+            kept.for_each(|c| name.extend(if c == ' ' { '-' } else { c }.to_lowercase()));
+        }
+    }
+    let mut html = String::new();
+    // Writing to a String cannot fail.
+    let _ = write!(html, "section-{}", Escaped(name));
+    let (id, classes, attrs) = (Some(CowStr::from(html)), Vec::new(), Vec::new());
+    Event::Start(Tag::Heading { level, id, classes, attrs })
+}
+
+/// Where a link of a page leads here; `None` where it leads to a file that is not served.
+fn address(link: &str) -> Option<CowStr<'static>> {
+    if link.starts_with("https://") {
+        return Some(link.to_owned().into());
+    }
+    let (file, part) = link.split_once('#').map_or((link, None), |(file, part)| (file, Some(part)));
+    let part = part.map(|part| format!("#section-{part}")).unwrap_or_default();
+    let name = match file {
+        "" => return Some(part.into()),
+        file => file.strip_suffix(".md")?,
+    };
+    PAGES.iter().any(|(page, ..)| *page == name).then(|| format!("{INDEX}{name}{part}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_and_rows_lead_somewhere() {
+        let html = as_html(
+            "# A `b` Title\n[l](ledger.md#if-the-start-is-refused) [r](../README.md) [h](#a)\n\n| a | b |\n|---:|---|\n\
+             | `denied` | `x` |\n\n<script>1</script>\n",
+        );
+        for expected in [
+            "<h1 id=\"section-a-b-title\">",
+            "href=\"/-/docs/ledger#section-if-the-start-is-refused\"",
+            " r <a href=\"#section-a\">h</a>",
+            "<code id=\"denied\">denied</code>",
+            "<code>x</code>",
+        ] {
+            assert!(html.contains(expected), "{expected}: {html}");
+        }
+        assert!(!html.contains("<script") && !html.contains("style="), "{html}");
+    }
+
+    #[test]
+    fn every_reason_and_every_link_between_the_pages_is_there() {
+        let pages = PAGES.map(|(name, _, text)| (name, as_html(text)));
+        let troubleshooting = &pages[0].1;
+        for reason in FailureReason::ALL {
+            assert_eq!(troubleshooting.matches(&format!("id=\"{reason}\"")).count(), 1, "{reason}");
+        }
+        for (name, html) in &pages {
+            for link in html.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+                let Some(link) = link.strip_prefix(INDEX).or_else(|| link.strip_prefix('#').map(|_| link)) else {
+                    assert!(link.starts_with("https://"), "{name}: {link}");
+                    continue;
+                };
+                let (page, part) = link.split_once('#').unwrap_or((link, ""));
+                let page = if page.is_empty() { *name } else { page };
+                let (_, html) = pages.iter().find(|(other, _)| *other == page).unwrap();
+                assert!(part.is_empty() || html.contains(&format!("id=\"{part}\"")), "{name}: {link}");
+            }
+        }
+        assert!(answer("/-/docs/nothing").is_none() && answer("/-/docs/").is_some());
+    }
+}

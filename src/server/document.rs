@@ -1,0 +1,67 @@
+//! What every page for people has in common. Invariant: nothing is loaded from elsewhere, no script runs, no frame shows
+//! it, and the one style is known by its hash.
+
+use std::fmt::Display;
+use std::sync::LazyLock;
+
+use base64::Engine;
+use hyper::Response;
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use sha2::{Digest, Sha256};
+
+use super::Chunks;
+use super::status::Escaped;
+
+/// Where the icon is.
+pub(super) const ICON_PATH: &str = "/-/icon.svg";
+const HTML: &str = "text/html; charset=utf-8";
+const STYLE: &str = include_str!("style.css");
+const ICON: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 16\"><rect width=\"16\" height=\"16\" \
+    rx=\"3\" fill=\"#0550ae\"/><path d=\"M3 12h2V8H3zm4 0h2V4H7zm4 0h2V6h-2z\" fill=\"#fff\"/></svg>";
+
+/// Nothing but this one style and the icon.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(STYLE));
+    format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; img-src 'self'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'"
+    )
+});
+
+/// A page of this title; `body` is HTML.
+pub(super) fn page(title: impl Display, body: impl Display) -> Response<Chunks> {
+    let html = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{}</title>\
+         <link rel=\"icon\" type=\"image/svg+xml\" href=\"{ICON_PATH}\"><style>{STYLE}</style></head>\n\
+         <body>{body}</body></html>\n",
+        Escaped(title),
+    );
+    guarded(HTML, html.into())
+}
+
+/// The icon of all pages.
+pub(super) fn icon() -> Response<Chunks> {
+    guarded("image/svg+xml", ICON.to_owned().into())
+}
+
+/// An answer that a browser may show, and no more than that.
+pub(super) fn guarded(content_type: &'static str, body: Chunks) -> Response<Chunks> {
+    let policy = HeaderValue::from_str(&POLICY).unwrap_or(HeaderValue::from_static("default-src 'none'"));
+    let fixed: [(HeaderName, &'static str); 5] = [
+        (CONTENT_TYPE, content_type),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    for (name, value) in fixed {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
