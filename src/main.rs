@@ -37,8 +37,8 @@ fn run(command: Command) -> Result<(), AppError> {
         }
         Command::Serve(flags) => {
             let config = load(&flags)?;
-            logging::init(config.log);
-            runtime.block_on(app::serve(config))
+            let logging = logging::init(config.log);
+            runtime.block_on(app::serve(config, logging, move || load(&flags)))
         }
         Command::Ledger(command) => {
             let text = app::ledger_command(command, config::process_environment())?;

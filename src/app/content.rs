@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::clock::{Clock, UnixMillis};
 use crate::metrics::{Exposition, Failure, OwnMetrics, TargetStatus};
 use crate::model::Target;
-use crate::server::{self, FailureRow, Readiness, Status, TargetRow};
+use crate::server::{self, ConfigStatus, FailureRow, Readiness, Status, TargetRow};
 
 /// The families of the watched resources as last rendered.
 #[derive(Debug, Default)]
@@ -27,6 +27,7 @@ pub(super) struct Content {
     pub(super) exposition: Arc<Exposition>,
     pub(super) own: Arc<OwnMetrics>,
     pub(super) readiness: Readiness,
+    pub(super) config: Arc<ArcSwap<ConfigStatus>>,
     pub(super) clock: Clock,
 }
 
@@ -47,7 +48,8 @@ impl server::Content for Content {
     fn status(&self) -> Status {
         let targets = self.exposition.read(|board| board.targets().iter().map(row).collect());
         let ledger_sessions = self.page.load().ledger_sessions;
-        Status { version: env!("CARGO_PKG_VERSION"), stage: self.readiness.stage(), ledger_sessions, targets }
+        let (stage, config) = (self.readiness.stage(), ConfigStatus::clone(&self.config.load()));
+        Status { version: env!("CARGO_PKG_VERSION"), stage, ledger_sessions, config, targets }
     }
 
     fn on_refused_connection(&self) {
@@ -77,7 +79,7 @@ fn row((target, status): (&Target, &TargetStatus)) -> TargetRow {
 }
 
 /// A moment as people and programs read it, to the second.
-fn rfc3339(moment: UnixMillis) -> Option<String> {
+pub(super) fn rfc3339(moment: UnixMillis) -> Option<String> {
     let second = jiff::Timestamp::from_second(moment.div_euclid(1_000)).ok()?;
     Some(second.to_string())
 }

@@ -4,49 +4,57 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::AppError;
 use super::backup::Backups;
-use super::bridge::{ClientBridge, CredentialsBridge, LedgerBridge};
-use super::content::{Content, Page};
+use super::bridge::LedgerBridge;
+use super::content::{Content, Page, rfc3339};
+use super::fleet::{Fleet, scope_ids};
 use super::publish::Publisher;
-use crate::api::credentials::{ProviderOptions, provider};
+use super::reload::{self, Reload, Reloader};
 use crate::api::wire::malformed_names;
-use crate::api::{Client, ClientOptions};
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::journal::Journal;
 use crate::ledger::{Ledger, Options};
 use crate::metrics::{Exposition, OwnMetrics};
-use crate::model::ScopeId;
-use crate::scheduler::{Claims, Context, FirstPass, Scheduler, Scope};
-use crate::server::{self, Readiness, Server};
+use crate::scheduler::{FirstPass, Scheduler, Surroundings};
+use crate::server::{self, ConfigStatus, Lifecycle, Readiness, Server};
 
 /// A running exporter.
 pub struct Exporter {
     address: SocketAddr,
     readiness: Readiness,
-    scheduler: Scheduler,
+    scheduler: Arc<Scheduler>,
     ledger: Ledger,
+    /// Ends the reading of settings.
+    stop_reloads: CancellationToken,
+    reloads: Option<JoinHandle<()>>,
     /// Ends the server and the rendering.
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Exporter {
-    /// Opens the ledger, listens, and begins to poll. `environment` is where keys of the default chain are looked up.
+    /// Opens the ledger, listens, and begins to poll. `environment` is where keys of the default chain are looked up;
+    /// without a `reload`, the settings stay what they are.
     ///
     /// # Errors
     /// Where one of these cannot be done; nothing runs then.
-    pub async fn start(config: Config, environment: Vec<(String, String)>) -> Result<Self, AppError> {
+    pub async fn start(
+        config: Config,
+        environment: Vec<(String, String)>,
+        reload: Option<Reload>,
+    ) -> Result<Self, AppError> {
         let scope_ids = scope_ids(&config);
         let own = Arc::new(OwnMetrics::new(malformed_names(), &scope_ids)?);
         let clock = Clock::System;
-        own.config_loaded(clock.now());
-        let scopes = scopes(&config, &own, &clock, environment)?;
+        own.config_loaded(clock.now(), 0);
+        let mut fleet = Fleet::new(Arc::clone(&own), clock.clone(), environment);
+        let ways = fleet.ways(&config)?;
         let options = Options { path: config.ledger.path.clone(), baseline: config.ledger.baseline };
         let ledger = Ledger::open(&options, Arc::new(LedgerBridge(Arc::clone(&own))))?;
         let exposition = Arc::new(Exposition::new(config.exposition, scope_ids));
@@ -67,44 +75,62 @@ impl Exporter {
         let address = listener
             .local_addr()
             .map_err(|source| AppError::System { doing: "reading the address listened on", source })?;
+        let loaded = ConfigStatus { loaded: rfc3339(clock.now()), ..ConfigStatus::default() };
+        let status = Arc::new(ArcSwap::from_pointee(loaded));
         let content = Content {
             page,
             exposition: Arc::clone(&exposition),
             own: Arc::clone(&own),
             readiness: readiness.clone(),
+            config: Arc::clone(&status),
             clock: clock.clone(),
         };
+        let (wishes, asked) = reload::wishes();
+        let is_enabled = config.web.enable_lifecycle && reload.is_some();
         let server = Server {
             content: Arc::new(content),
             readiness: readiness.clone(),
+            lifecycle: is_enabled.then(|| Arc::new(wishes) as Arc<dyn Lifecycle>),
             telemetry_path: config.web.telemetry_path.clone(),
             max_connections: config.web.max_connections,
         };
         let stop = CancellationToken::new();
-        let context = Context {
-            collectors: config.collectors,
-            pages_max: config.api.pages_max,
-            stale_after: config.exposition.stale_after,
-            retention: config.ledger.retention,
+        let surroundings = Surroundings {
             ledger: ledger.clone(),
-            exposition,
+            exposition: Arc::clone(&exposition),
             own: Arc::clone(&own),
             clock: clock.clone(),
             first_pass: first_pass.clone(),
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-            claims: Claims::default(),
         };
-        let scheduler = Scheduler::start(context, scopes);
-        let mut tasks =
-            vec![tokio::spawn(server.run(listener, stop.clone())), tokio::spawn(publisher.run(stop.clone()))];
-        if let Some(interval) = config.ledger.backup_interval {
-            let first_pass = first_pass.subscribe();
-            let backups = Backups { path: config.ledger.path, interval, own, clock, first_pass };
-            tasks.push(tokio::spawn(backups.run(stop.clone())));
-        }
+        let settings = fleet.follow(&config, ways);
+        let scheduler = Arc::new(Scheduler::start(surroundings, settings));
+        let (backup_interval, interval) = watch::channel(config.ledger.backup_interval);
+        let backups = Backups {
+            path: config.ledger.path.clone(),
+            interval,
+            own: Arc::clone(&own),
+            clock: clock.clone(),
+            first_pass: first_pass.subscribe(),
+        };
+        let tasks = vec![
+            tokio::spawn(server.run(listener, stop.clone())),
+            tokio::spawn(publisher.run(stop.clone())),
+            tokio::spawn(backups.run(stop.clone())),
+        ];
+        let reloader = Reloader {
+            running: config,
+            fleet,
+            scheduler: Arc::clone(&scheduler),
+            exposition,
+            own,
+            backup_interval,
+            status,
+            clock,
+        };
+        let stop_reloads = CancellationToken::new();
+        let reloads = reload.map(|reload| tokio::spawn(reloader.run(reload, asked, stop_reloads.clone())));
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
-        Ok(Self { address, readiness, scheduler, ledger, stop, tasks })
+        Ok(Self { address, readiness, scheduler, ledger, stop_reloads, reloads, stop, tasks })
     }
 
     /// Where it listens.
@@ -115,65 +141,23 @@ impl Exporter {
     /// Drains: not ready any more, polls end where they are, answers under way end, the ledger is closed.
     pub async fn stop(self) {
         self.readiness.drain();
+        self.stop_reloads.cancel();
+        if let Some(reloads) = self.reloads {
+            told(reloads.await);
+        }
         self.scheduler.stop().await;
         self.stop.cancel();
         for task in self.tasks {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "a task ended badly");
-            }
+            told(task.await);
         }
         // The last handle: waits for the writer, which is done within one transaction.
-        drop(self.ledger);
+        drop((self.scheduler, self.ledger));
         tracing::info!("ended");
     }
 }
 
-/// Each account in each region.
-fn scope_ids(config: &Config) -> Vec<ScopeId> {
-    let of_account = |account: &config::Account| {
-        let name = account.name.clone();
-        let regions = account.regions.clone();
-        regions.into_iter().map(move |region| ScopeId { account: name.clone(), region })
-    };
-    config.accounts.iter().flat_map(of_account).collect()
-}
-
-/// A client for each account in each region.
-fn scopes(
-    config: &Config,
-    own: &Arc<OwnMetrics>,
-    clock: &Clock,
-    environment: Vec<(String, String)>,
-) -> Result<Vec<Scope>, AppError> {
-    let environment: Arc<std::collections::BTreeMap<String, String>> =
-        Arc::new(environment.into_iter().collect());
-    let mut scopes = Vec::new();
-    for account in &config.accounts {
-        let variables = Arc::clone(&environment);
-        let look_up = move |name: &str| variables.get(name).cloned();
-        let limits = account.api.over(&config.api);
-        let credentials = provider(ProviderOptions {
-            account,
-            limits: &limits,
-            env: Box::new(look_up),
-            clock: clock.clone(),
-            observer: Arc::new(CredentialsBridge(Arc::clone(own))),
-        });
-        for region in &account.regions {
-            let id = ScopeId { account: account.name.clone(), region: region.clone() };
-            let client = Client::new(ClientOptions {
-                region,
-                network: account.network,
-                endpoint: account.endpoint.as_ref(),
-                limits: &limits,
-                credentials: Arc::clone(&credentials),
-                clock: clock.clone(),
-                observer: Arc::new(ClientBridge { own: Arc::clone(own), scope: id.clone() }),
-            });
-            let client = client.map_err(|source| AppError::Client { scope: id.clone(), source })?;
-            let (workspaces, max_in_flight) = (account.workspaces.clone(), limits.max_in_flight);
-            scopes.push(Scope { id, client, workspaces, max_in_flight });
-        }
+fn told(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a task ended badly");
     }
-    Ok(scopes)
 }

@@ -7,18 +7,22 @@ mod bridge;
 mod content;
 mod demo;
 mod exporter;
+mod fleet;
 mod ledger;
 mod publish;
+mod reload;
 mod shutdown;
 
 pub use demo::{demo, simulate};
 pub use exporter::Exporter;
 pub use ledger::ledger_command;
+pub use reload::Reload;
 pub use shutdown::ended_by_signal;
 
 use crate::api::ApiError;
 use crate::config::{Config, ConfigErrors};
 use crate::ledger::LedgerError;
+use crate::logging::Logging;
 use crate::model::ScopeId;
 use crate::server::BindError;
 
@@ -63,13 +67,18 @@ pub enum AppError {
     },
 }
 
-/// Runs the exporter until the process is told to end.
+/// Runs the exporter until the process is told to end. `read` has the settings read again, from where they came from.
 ///
 /// # Errors
 /// Where it cannot start.
-pub async fn serve(config: Config) -> Result<(), AppError> {
+pub async fn serve(
+    config: Config,
+    logging: Logging,
+    read: impl Fn() -> Result<Config, ConfigErrors> + Send + Sync + 'static,
+) -> Result<(), AppError> {
     let ended = ended_by_signal()?;
-    let exporter = Exporter::start(config, crate::config::process_environment()).await?;
+    let reload = Reload::new(logging, read)?;
+    let exporter = Exporter::start(config, crate::config::process_environment(), Some(reload)).await?;
     ended.await;
     exporter.stop().await;
     Ok(())

@@ -98,6 +98,7 @@ pub(super) const KEYS: &[Key] = &[
     text("web.listen_address", Some("0.0.0.0:10990")),
     text("web.telemetry_path", Some("/metrics")),
     text("web.max_connections", Some("512")),
+    text("web.enable_lifecycle", Some("false")),
     text("log.level", Some("info")),
     text("log.format", Some("text")),
 ];

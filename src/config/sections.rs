@@ -201,10 +201,12 @@ pub(super) fn web(reader: &mut Reader) -> Option<Web> {
     let listen_address = reader.read("web.listen_address", units::listen_address);
     let telemetry_path = reader.read("web.telemetry_path", units::telemetry_path);
     let max_connections = reader.read("web.max_connections", |text| units::whole(text, &(1..=65_536)));
+    let enable_lifecycle = reader.read("web.enable_lifecycle", units::truth);
     Some(Web {
         listen_address: listen_address?,
         telemetry_path: telemetry_path?,
         max_connections: max_connections?,
+        enable_lifecycle: enable_lifecycle?,
     })
 }
 

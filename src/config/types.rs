@@ -219,6 +219,8 @@ pub struct Web {
     pub telemetry_path: String,
     /// Connections open at a time; 1 to 65,536.
     pub max_connections: usize,
+    /// Whether whoever reaches the server may have the settings read again, by `POST /-/reload`.
+    pub enable_lifecycle: bool,
 }
 
 /// Logging.

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -17,7 +18,7 @@ use crate::model::ScopeId;
 /// The board, and what it takes to render it.
 #[derive(Debug)]
 pub struct Exposition {
-    settings: config::Exposition,
+    settings: Mutex<config::Exposition>,
     board: Mutex<Board>,
     changed: Notify,
     /// Since when each held series has been shown at zero.
@@ -39,11 +40,17 @@ impl Exposition {
     /// An empty board for these accounts in their regions.
     pub fn new(settings: config::Exposition, scopes: Vec<ScopeId>) -> Self {
         Self {
-            settings,
+            settings: Mutex::new(settings),
             board: Mutex::new(Board::new(scopes)),
             changed: Notify::new(),
             held_since: Mutex::default(),
         }
+    }
+
+    /// Shows these accounts in their regions from now on, under other settings.
+    pub fn reconfigure(&self, settings: config::Exposition, scopes: Vec<ScopeId>) {
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+        self.update(|board| board.set_scopes(scopes));
     }
 
     /// Changes the board and has it rendered.
@@ -69,17 +76,24 @@ impl Exposition {
 
     /// Renders the board as it is at `now`.
     pub fn render(&self, now: UnixMillis) -> Rendered {
+        let config::Exposition { zero_hold, stale_after } =
+            *self.settings.lock().unwrap_or_else(PoisonError::into_inner);
         let board = self.lock();
-        let view = View { board: &board, now, stale_after: self.settings.stale_after };
+        let view = View { board: &board, now, stale_after };
         let mut page = Page::default();
         families::render(view, &mut page);
-        let (released, next_release) = self.holds(&board, now);
+        let (released, next_release) = self.holds(&board, now, zero_hold);
         let next_change = view.next_withdrawal().into_iter().chain(next_release).min();
         Rendered { page: page.finish(), next_change, released }
     }
 
     /// Series whose hold is over at `now`, and when the next one is.
-    fn holds(&self, board: &Board, now: UnixMillis) -> (Vec<SeriesKey>, Option<UnixMillis>) {
+    fn holds(
+        &self,
+        board: &Board,
+        now: UnixMillis,
+        zero_hold: Duration,
+    ) -> (Vec<SeriesKey>, Option<UnixMillis>) {
         let mut since = self.held_since.lock().unwrap_or_else(PoisonError::into_inner);
         let shown =
             board.ledger.gateways.iter().filter(|(id, gateway)| gateway.is_shown() && board.shows(id));
@@ -92,7 +106,7 @@ impl Exposition {
         let mut released = Vec::new();
         let mut next = None;
         for key in held {
-            let until = since.entry(key).or_insert(now).saturating_add(millis(self.settings.zero_hold));
+            let until = since.entry(key).or_insert(now).saturating_add(millis(zero_hold));
             if until <= now {
                 released.push(key);
             } else {

@@ -1,16 +1,18 @@
 //! The HTTP server. Invariant: an answer is made of what is ready in memory; it never waits for the remote API, for the
-//! ledger, or for another scrape.
+//! ledger, or for another scrape. The one that waits is that to a reload, for the settings.
 
 mod body;
+mod lifecycle;
 mod listen;
 mod readiness;
 mod routes;
 mod status;
 
 pub use body::Chunks;
+pub use lifecycle::{Lifecycle, Reloaded};
 pub use listen::{BindError, bind};
 pub use readiness::{Readiness, Stage};
-pub use status::{FailureRow, Status, TargetRow};
+pub use status::{ConfigStatus, FailureRow, Status, TargetRow};
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,6 +51,8 @@ pub struct Server {
     pub content: Arc<dyn Content>,
     /// What `/-/ready` tells.
     pub readiness: Readiness,
+    /// Reads the settings again; `None` where that is not for whoever reaches the server.
+    pub lifecycle: Option<Arc<dyn Lifecycle>>,
     /// Path of the metrics page.
     pub telemetry_path: String,
     /// Connections open at a time.
@@ -93,9 +97,17 @@ impl Server {
     }
 
     fn connection(self, stream: TcpStream, slot: OwnedSemaphorePermit, connections: &GracefulShutdown) {
+        let server = Arc::new(self);
         let service = hyper::service::service_fn(move |request| {
-            let answer = routes::answer(&self, &request);
-            async move { Ok::<_, std::convert::Infallible>(answer) }
+            let server = Arc::clone(&server);
+            async move {
+                let answer = if lifecycle::concerns(&request) {
+                    lifecycle::answer(&server, &request).await
+                } else {
+                    routes::answer(&server, &request)
+                };
+                Ok::<_, std::convert::Infallible>(answer)
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

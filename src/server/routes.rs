@@ -77,7 +77,7 @@ fn page(server: &Server) -> Response<Chunks> {
     page
 }
 
-fn text(status: StatusCode, text: String) -> Response<Chunks> {
+pub(super) fn text(status: StatusCode, text: String) -> Response<Chunks> {
     with_type(status, TEXT, text.into())
 }
 
@@ -97,7 +97,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::server::{Content, FailureRow, Readiness, Status, TargetRow};
+    use crate::server::{ConfigStatus, Content, FailureRow, Readiness, Status, TargetRow};
 
     struct Fixed;
 
@@ -112,6 +112,7 @@ mod tests {
                 version: "1.2.3",
                 stage: Stage::Ready,
                 ledger_sessions: 3,
+                config: ConfigStatus::default(),
                 targets: vec![TargetRow {
                     kind: "livy_sessions",
                     account: "a".into(),
@@ -139,6 +140,7 @@ mod tests {
         Server {
             content: Arc::new(Fixed),
             readiness: Readiness::default(),
+            lifecycle: None,
             telemetry_path: "/metrics".into(),
             max_connections: 1,
         }

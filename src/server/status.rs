@@ -17,8 +17,21 @@ pub struct Status {
     pub stage: Stage,
     /// Livy sessions that the ledger holds.
     pub ledger_sessions: u64,
+    /// How the settings were read.
+    pub config: ConfigStatus,
     /// One a target.
     pub targets: Vec<TargetRow>,
+}
+
+/// How the settings were read. Times are in RFC 3339.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ConfigStatus {
+    /// When those in force were read.
+    pub loaded: Option<String>,
+    /// Why those that were read since then were refused, if they were; free of secrets.
+    pub refused: Option<String>,
+    /// Keys that were changed and take effect at a restart.
+    pub awaiting_restart: Vec<&'static str>,
 }
 
 /// A target. Times are in RFC 3339.
@@ -103,13 +116,14 @@ fn write(html: &mut String, status: &Status, telemetry_path: &str) -> fmt::Resul
          <h1>EMR Serverless Spark exporter</h1>\
          <p>Version {}, {}. {} targets, {failing} failing. {} Livy sessions in the ledger.</p>\
          <p><a href=\"{}\">Metrics</a> · <a href=\"/api/v1/status\">Status as JSON</a> · <a href=\"/-/ready\">Readiness</a> · <a href=\"/-/healthy\">Health</a></p>\
-         <h2>Targets</h2><div><table><thead><tr><th>Target</th><th>Account</th><th>Region</th><th>Workspace</th>\
+         {}<h2>Targets</h2><div><table><thead><tr><th>Target</th><th>Account</th><th>Region</th><th>Workspace</th>\
          <th>Livy gateway</th><th>Last success</th><th>State</th><th>Last failure</th></tr></thead><tbody>",
         status.version,
         Escaped(&stage),
         status.targets.len(),
         status.ledger_sessions,
         Escaped(telemetry_path),
+        Settings(&status.config),
     )?;
     for target in &status.targets {
         row(html, target)?;
@@ -151,6 +165,30 @@ fn row(html: &mut String, target: &TargetRow) -> fmt::Result {
         html.write_str("</span>")?;
     }
     html.write_str("</td></tr>")
+}
+
+/// What is to be said of the settings, if anything is.
+struct Settings<'a>(&'a ConfigStatus);
+
+impl fmt::Display for Settings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(refused) = &self.0.refused {
+            write!(
+                f,
+                "<p class=\"bad\">The settings were changed and refused:</p><pre>{}</pre>",
+                Escaped(refused)
+            )?;
+        }
+        if !self.0.awaiting_restart.is_empty() {
+            let keys = self.0.awaiting_restart.join(", ");
+            write!(
+                f,
+                "<p class=\"bad\">Changed, but only in force after a restart: {}.</p>",
+                Escaped(&keys)
+            )?;
+        }
+        Ok(())
+    }
 }
 
 /// Text in HTML, between tags or in a quoted attribute.

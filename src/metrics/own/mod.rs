@@ -40,6 +40,7 @@ pub struct OwnMetrics {
     snapshot_age: Gauge,
     config_loaded: IntGauge,
     config_loaded_at: Gauge,
+    awaiting_restart: IntGauge,
     refused_connections: IntCounter,
     registry: Registry,
 }
@@ -86,12 +87,17 @@ impl OwnMetrics {
                 "exporter_config_last_reload_success_timestamp_seconds",
                 "When settings were last read that were good, in Unix seconds.",
             )?,
+            awaiting_restart: make.gauge(
+                "exporter_config_keys_awaiting_restart",
+                "Settings that differ from what they were at the start and take effect at a restart only.",
+            )?,
             refused_connections: make.counter(
                 "exporter_http_connections_refused_total",
                 "Connections that were closed at once because web.max_connections were open.",
             )?,
             registry: make.0,
         };
+        own.credentials.watch(scopes.iter().map(|scope| scope.account.clone()));
         let build =
             Opts::new(format!("{PREFIX}exporter_build_info"), "The running program: its version; always 1.");
         let build = IntGaugeVec::new(build, &["version"])?;
@@ -101,10 +107,22 @@ impl OwnMetrics {
         Ok(own)
     }
 
-    /// Good settings were read and are in force.
-    pub fn config_loaded(&self, at: UnixMillis) {
+    /// Good settings were read and are in force, but for so many that take a restart.
+    pub fn config_loaded(&self, at: UnixMillis, awaiting_restart: usize) {
         self.config_loaded.set(1);
         self.config_loaded_at.set(seconds(at));
+        self.awaiting_restart.set(i64::try_from(awaiting_restart).unwrap_or(i64::MAX));
+    }
+
+    /// Settings were read and refused; those before them are in force.
+    pub fn config_refused(&self) {
+        self.config_loaded.set(0);
+    }
+
+    /// These scopes are watched from now on, and no others.
+    pub fn watch(&self, scopes: &[ScopeId]) {
+        self.scopes.watch(scopes);
+        self.credentials.watch(scopes.iter().map(|scope| scope.account.clone()));
     }
 
     /// A connection was refused.
@@ -132,7 +150,7 @@ impl OwnMetrics {
     /// What these families are called and mean.
     pub fn catalogue(&self) -> Vec<OwnFamily> {
         // The registry leaves out a family without a series.
-        self.credentials.keys("", Some(0));
+        self.credentials.set("", Some(0));
         let describe = |family: prometheus::proto::MetricFamily| {
             let labels = family.get_metric().first().map(|metric| metric.get_label());
             let labels = labels.into_iter().flatten().map(|label| label.name().to_owned()).collect();
@@ -144,7 +162,7 @@ impl OwnMetrics {
             OwnFamily { name: family.name().to_owned(), kind, labels, help: family.help().to_owned() }
         };
         let families = self.registry.gather().into_iter().map(describe).collect();
-        self.credentials.keys("", None);
+        self.credentials.set("", None);
         families
     }
 }

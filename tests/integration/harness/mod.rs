@@ -256,9 +256,14 @@ pub fn wait_looking_every<T>(
 
 /// A GET by HTTP/1.0: status and body.
 pub fn http_get(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
+    http(address, "GET", path)
+}
+
+/// A request without a body by HTTP/1.0: status and body.
+pub fn http(address: SocketAddr, method: &str, path: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let broken = || std::io::Error::other("not an HTTP answer");
