@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -49,78 +50,39 @@ impl Exporter {
         environment: Vec<(String, String)>,
         reload: Option<Reload>,
     ) -> Result<Self, AppError> {
-        let scope_ids = scope_ids(&config);
-        let own = Arc::new(OwnMetrics::new(malformed_names(), &scope_ids)?);
+        let own = Arc::new(OwnMetrics::new(malformed_names(), &scope_ids(&config))?);
         let clock = Clock::System;
         own.config_loaded(clock.now(), 0);
         let mut fleet = Fleet::new(Arc::clone(&own), clock.clone(), environment);
         let ways = fleet.ways(&config)?;
-        let options = Options { path: config.ledger.path.clone(), baseline: config.ledger.baseline };
-        let ledger = Ledger::open(&options, Arc::new(LedgerBridge(Arc::clone(&own))))?;
-        let exposition = Arc::new(Exposition::new(config.exposition, scope_ids));
-        let page = Arc::new(ArcSwap::from_pointee(Page::default()));
-        let (first_pass, readiness) = (FirstPass::default(), Readiness::default());
-        let mut publisher = Publisher {
-            exposition: Arc::clone(&exposition),
-            ledger: ledger.clone(),
-            page: Arc::clone(&page),
-            clock: clock.clone(),
-            first_pass: first_pass.clone(),
-            readiness: readiness.clone(),
-            releases: Journal::default(),
-        };
+        let common = Common::open(&config, own, clock)?;
+        let mut publisher = common.publisher();
         publisher.publish().await;
 
         let listener = server::bind(&config.web.listen_address, "--web.listen-address").await?;
         let address = listener
             .local_addr()
             .map_err(|source| AppError::System { doing: "reading the address listened on", source })?;
-        let loaded = ConfigStatus { loaded: rfc3339(clock.now()), ..ConfigStatus::default() };
-        let status = Arc::new(ArcSwap::from_pointee(loaded));
-        let content = Content {
-            page,
-            exposition: Arc::clone(&exposition),
-            own: Arc::clone(&own),
-            readiness: readiness.clone(),
-            config: Arc::clone(&status),
-            clock: clock.clone(),
-        };
         let (wishes, asked) = reload::wishes();
         let is_enabled = config.web.enable_lifecycle && reload.is_some();
-        let server = Server {
-            content: Arc::new(content),
-            readiness: readiness.clone(),
-            lifecycle: is_enabled.then(|| Arc::new(wishes) as Arc<dyn Lifecycle>),
-            telemetry_path: config.web.telemetry_path.clone(),
-            max_connections: config.web.max_connections,
-        };
-        let stop = CancellationToken::new();
-        let surroundings = Surroundings {
-            ledger: ledger.clone(),
-            exposition: Arc::clone(&exposition),
-            own: Arc::clone(&own),
-            clock: clock.clone(),
-            first_pass: first_pass.clone(),
-        };
+        let lifecycle = is_enabled.then(|| Arc::new(wishes) as Arc<dyn Lifecycle>);
+        let server = common.server(&config, lifecycle);
         let settings = fleet.follow(&config, ways);
-        let scheduler = Arc::new(Scheduler::start(surroundings, settings));
+        let scheduler = Arc::new(Scheduler::start(common.surroundings(), settings));
         let (backup_interval, interval) = watch::channel(config.ledger.backup_interval);
-        let backups = Backups {
-            path: config.ledger.path.clone(),
-            interval,
-            own: Arc::clone(&own),
-            clock: clock.clone(),
-            first_pass: first_pass.subscribe(),
-        };
+        let backups = common.backups(&config, interval);
+        let stop = CancellationToken::new();
         let tasks = vec![
             tokio::spawn(server.run(listener, stop.clone())),
             tokio::spawn(publisher.run(stop.clone())),
             tokio::spawn(backups.run(stop.clone())),
         ];
+        let Common { own, clock, ledger, exposition, readiness, status, .. } = common;
+        let scheduled = Arc::clone(&scheduler);
         let reloader = Reloader {
             running: config,
             fleet,
-            scheduler: Arc::clone(&scheduler),
+            scheduler: scheduled,
             exposition,
             own,
             backup_interval,
@@ -153,6 +115,87 @@ impl Exporter {
         // The last handle: waits for the writer, which is done within one transaction.
         drop((self.scheduler, self.ledger));
         tracing::info!("ended");
+    }
+}
+
+/// What polls, rendering and server have in common.
+struct Common {
+    own: Arc<OwnMetrics>,
+    clock: Clock,
+    ledger: Ledger,
+    exposition: Arc<Exposition>,
+    page: Arc<ArcSwap<Page>>,
+    first_pass: FirstPass,
+    readiness: Readiness,
+    /// How the settings were read.
+    status: Arc<ArcSwap<ConfigStatus>>,
+}
+
+impl Common {
+    fn open(config: &Config, own: Arc<OwnMetrics>, clock: Clock) -> Result<Self, AppError> {
+        let options = Options { path: config.ledger.path.clone(), baseline: config.ledger.baseline };
+        let ledger = Ledger::open(&options, Arc::new(LedgerBridge(Arc::clone(&own))))?;
+        let loaded = ConfigStatus { loaded: rfc3339(clock.now()), ..ConfigStatus::default() };
+        Ok(Self {
+            own,
+            clock,
+            ledger,
+            exposition: Arc::new(Exposition::new(config.exposition, scope_ids(config))),
+            page: Arc::new(ArcSwap::from_pointee(Page::default())),
+            first_pass: FirstPass::default(),
+            readiness: Readiness::default(),
+            status: Arc::new(ArcSwap::from_pointee(loaded)),
+        })
+    }
+
+    fn publisher(&self) -> Publisher {
+        Publisher {
+            exposition: Arc::clone(&self.exposition),
+            ledger: self.ledger.clone(),
+            page: Arc::clone(&self.page),
+            clock: self.clock.clone(),
+            first_pass: self.first_pass.clone(),
+            readiness: self.readiness.clone(),
+            releases: Journal::default(),
+        }
+    }
+
+    fn server(&self, config: &Config, lifecycle: Option<Arc<dyn Lifecycle>>) -> Server {
+        let content = Content {
+            page: Arc::clone(&self.page),
+            exposition: Arc::clone(&self.exposition),
+            own: Arc::clone(&self.own),
+            readiness: self.readiness.clone(),
+            config: Arc::clone(&self.status),
+            clock: self.clock.clone(),
+        };
+        Server {
+            content: Arc::new(content),
+            readiness: self.readiness.clone(),
+            lifecycle,
+            telemetry_path: config.web.telemetry_path.clone(),
+            max_connections: config.web.max_connections,
+        }
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        Surroundings {
+            ledger: self.ledger.clone(),
+            exposition: Arc::clone(&self.exposition),
+            own: Arc::clone(&self.own),
+            clock: self.clock.clone(),
+            first_pass: self.first_pass.clone(),
+        }
+    }
+
+    fn backups(&self, config: &Config, interval: watch::Receiver<Option<Duration>>) -> Backups {
+        Backups {
+            path: config.ledger.path.clone(),
+            interval,
+            own: Arc::clone(&self.own),
+            clock: self.clock.clone(),
+            first_pass: self.first_pass.subscribe(),
+        }
     }
 }
 

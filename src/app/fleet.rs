@@ -100,6 +100,8 @@ impl Fleet {
             keys.provider.look();
             return Keys { account: account.clone(), ..keys.clone() };
         }
+        // Of the keys before, if there were any.
+        self.own.credentials.keys(&account.name, None);
         let limits = Arc::new(ArcSwap::from_pointee(limits));
         let variables = Arc::clone(&self.environment);
         let provider = provider(ProviderOptions {

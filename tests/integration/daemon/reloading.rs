@@ -4,7 +4,9 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use emr_serverless_spark_exporter::sim::{AccessKey, Fault, Operation, Options, Scope, WorldConfig};
+use emr_serverless_spark_exporter::sim::{
+    AccessKey, Fault, Operation, Options, Scope, ThrottleForm, WorldConfig,
+};
 
 use crate::harness::{
     Authority, Daemon, HOUR, Lab, MINUTE, Page, Settings, counters, free_port, metric, wait_for, world,
@@ -137,11 +139,16 @@ fn settings_that_are_refused_change_nothing_and_all_that_is_wrong_is_told() {
     let start = metric(LOADED).value_in(&daemon.scrape());
     let good = std::fs::read_to_string(&settings.file).unwrap();
 
-    edit(&settings.file, "retries: 2", "retries: many, body_size: 3");
+    edit(&settings.file, "retries: 2", "retries: many");
+    edit(&settings.file, "log: {level: debug}", "log: {levle: debug}");
     edit(&settings.file, "name: test", "name: other");
     let answer = refused(&daemon);
-    for words in ["those before them stay in force", "2 configuration errors", "api.retries", "api.body_size"]
-    {
+    for words in [
+        "those before them stay in force",
+        "2 configuration errors",
+        "api.retries",
+        "did you mean log.level?",
+    ] {
         assert!(answer.contains(words), "{words}: {answer}");
     }
     // What only shows when it is used is refused as well, and the rest of that file is not in force either.
@@ -240,7 +247,6 @@ fn workspaces_come_and_go_with_the_settings_and_the_others_are_left_alone() {
     assert!(metric("livy_cu_seconds_total").label("workspace_id", stays).count_in(&page) > 0);
     metric("workspace_info").assert_in(&page, 1.0);
     assert_eq!(full_sweeps(&page), full_sweeps(&before), "what is known of those that stay is kept");
-    metric("exporter_sweep_failures_total").label("target", "livy_sessions").sum_in(&page);
 
     // It is back without being asked for, with what it used meanwhile.
     std::fs::write(&settings.file, everything).unwrap();
@@ -480,7 +486,7 @@ fn limits_change_in_place_and_connections_are_kept() {
 
     // A rate that the service has lowered is not forgotten.
     let throttled = Scope::of(Operation::ListLivyComputeSessions);
-    lab.simulator.faults().always(Fault::Throttle(None), throttled);
+    lab.simulator.faults().always(Fault::Throttle(ThrottleForm::bad_request()), throttled);
     let lowered = |page: &Page| allowed.value_in(page).unwrap();
     daemon.until(
         "a lower rate",
@@ -527,12 +533,16 @@ fn level_and_format_of_the_log_change() {
     reload(&daemon);
     daemon.sweeps("livy_sessions", 8.0);
     assert!(lines(&daemon) > before);
+    daemon.stop();
+    let daemon = settings.variable("RUST_LOG", "info").start();
+    assert!(reload(&daemon).contains("RUST_LOG is set, and stands in the place of log.level"));
 }
 
 #[test]
 fn the_exposition_and_the_backups_follow() {
     let lab = Lab::new(world());
-    let settings = settings(&lab).set("ledger.backup_interval", "0s");
+    let settings = settings(&lab);
+    edit(&settings.file, "ledger: {", "ledger: {backup_interval: 0s, ");
     edit(&settings.file, "zero_hold: 0s", "zero_hold: 1h");
     let daemon = settings.start();
     lab.settle(&daemon);
@@ -541,9 +551,16 @@ fn the_exposition_and_the_backups_follow() {
     lab.advance(HOUR);
     let late = metric("livy_sessions_created_total").label("queue", "late_queue");
     daemon.until_is(&late, 0.0);
+    let backup = metric("exporter_ledger_last_backup_timestamp_seconds");
+    backup.assert_in(&daemon.scrape(), 0.0);
     edit(&settings.file, "zero_hold: 1h", "zero_hold: 0s");
+    edit(&settings.file, "backup_interval: 0s", "backup_interval: 1day");
     reload(&daemon);
     daemon.until("the truth", |page| lab.truth().equals(page));
+    daemon.until("a copy", |page| match backup.value_in(page) {
+        Some(at) if at > 0.0 => Ok(()),
+        at => Err(format!("{at:?}")),
+    });
 }
 
 #[test]
