@@ -133,14 +133,14 @@ impl Client {
         &self,
         transport: Transport,
         limits: &config::Api,
-        credentials: Arc<dyn CredentialsProvider>,
+        credentials: &Arc<dyn CredentialsProvider>,
     ) -> bool {
         let Shared { present, in_flight, pace, circuits, observer, .. } = &*self.shared;
         in_flight.limit(limits.max_in_flight);
         pace.limit(limits.requests_per_second, limits.max_in_flight);
         observer.on_pace(pace.rate());
-        let before = present.send_replace(Present::new(transport, limits, Arc::clone(&credentials)));
-        let is_same_source = Arc::ptr_eq(&before.credentials, &credentials);
+        let before = present.send_replace(Present::new(transport, limits, Arc::clone(credentials)));
+        let is_same_source = Arc::ptr_eq(&before.credentials, credentials);
         if !is_same_source {
             circuits.reset();
         }

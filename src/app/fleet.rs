@@ -121,7 +121,7 @@ impl Fleet {
         let before = self.scopes.get(&id).filter(|scope| scope.client.transport().is_same_way(&transport));
         if let Some(before) = before {
             let client = before.client.clone();
-            let is_same_source = client.reconfigure(transport, &limits, credentials);
+            let is_same_source = client.reconfigure(transport, &limits, &credentials);
             let access = if is_same_source { before.access } else { self.next_access() };
             return Scope { id, client, access, workspaces, max_in_flight };
         }

@@ -1,6 +1,7 @@
 //! The targets beneath a target.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use tokio_util::sync::CancellationToken;
 
@@ -29,9 +30,9 @@ impl<K: Ord> Children<K> {
     ) {
         self.keep(|id| wanted.contains_key(id));
         for (id, what) in wanted {
-            if !self.0.contains_key(&id) {
+            if let Entry::Vacant(place) = self.0.entry(id) {
                 let stop = parent.child_token();
-                self.0.insert(id, stop.clone());
+                place.insert(stop.clone());
                 start(what, stop);
             }
         }
