@@ -69,6 +69,9 @@ pub struct ConfigFlags {
     /// Path of the metrics page [default: /metrics].
     #[arg(long = "web.telemetry-path", value_name = "PATH")]
     pub web_telemetry_path: Option<String>,
+    /// Read the settings again on POST /-/reload, too, not on SIGHUP alone.
+    #[arg(long = "web.enable-lifecycle")]
+    pub web_enable_lifecycle: bool,
     /// SQLite file with the usage ledger, on a local disk [default: data/ledger.db].
     #[arg(long = "ledger.path", value_name = "FILE")]
     pub ledger_path: Option<String>,
@@ -189,11 +192,13 @@ impl ConfigFlags {
     /// The flags that are set, as overrides for [`config::load`].
     pub fn overrides(&self) -> Vec<(String, String)> {
         let addresses = &self.web_listen_address;
+        let lifecycle = self.web_enable_lifecycle.then(|| "true".to_owned());
         let own = [
             ("web.listen_address", &(!addresses.is_empty()).then(|| addresses.join(","))),
             ("web.systemd_socket", &self.web_systemd_socket.then(|| "true".to_owned())),
             ("web.config_file", &self.web_config_file),
             ("web.telemetry_path", &self.web_telemetry_path),
+            ("web.enable_lifecycle", &lifecycle),
             ("ledger.path", &self.ledger_path),
         ];
         let mut overrides = pairs(&own);
@@ -212,6 +217,7 @@ impl ConfigFlags {
             web_systemd_socket: self.web_systemd_socket || other.web_systemd_socket,
             web_config_file: self.web_config_file.or(other.web_config_file),
             web_telemetry_path: self.web_telemetry_path.or(other.web_telemetry_path),
+            web_enable_lifecycle: self.web_enable_lifecycle || other.web_enable_lifecycle,
             ledger_path: self.ledger_path.or(other.ledger_path),
             log: LogFlags {
                 log_level: self.log.log_level.or(other.log.log_level),
@@ -300,7 +306,7 @@ mod tests {
     #[test]
     fn without_a_command_it_serves_and_flags_stand_on_either_side() {
         let all = "--config.file e.yaml --web.listen-address :1 --web.listen-address unix:/s --web.systemd-socket \
-                   --web.config.file w.yml --web.telemetry-path /m --ledger.path l.db \
+                   --web.config.file w.yml --web.telemetry-path /m --web.enable-lifecycle --ledger.path l.db \
                    --log.level debug --log.format json";
         for line in [all.to_owned(), format!("serve {all}"), format!("{all} serve")] {
             let Command::Serve(flags) = parse(&line).unwrap() else { panic!("{line}") };
@@ -310,6 +316,7 @@ mod tests {
                 ("web.systemd_socket", "true"),
                 ("web.config_file", "w.yml"),
                 ("web.telemetry_path", "/m"),
+                ("web.enable_lifecycle", "true"),
                 ("ledger.path", "l.db"),
                 ("log.level", "debug"),
                 ("log.format", "json"),

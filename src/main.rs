@@ -37,10 +37,10 @@ fn run(command: Command) -> Result<(), AppError> {
         }
         Command::Serve(flags) => {
             let config = load(&flags)?;
-            logging::init(config.log);
+            let logging = logging::init(config.log);
             // While there is no other thread.
             let handed = if config.web.systemd_socket { Handed::take() } else { Handed::none() };
-            block_on(app::serve(config, handed))
+            block_on(app::serve(config, handed, logging, move || load(&flags)))
         }
         Command::Healthcheck(flags) => Ok(app::health(&load(&flags)?.web)?),
         Command::Ledger(command) => {

@@ -4,8 +4,9 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use emr_serverless_spark_exporter::api::credentials::{ProviderOptions, provider};
-use emr_serverless_spark_exporter::api::{Client, ClientOptions};
+use emr_serverless_spark_exporter::api::{Client, ClientOptions, Transport};
 use emr_serverless_spark_exporter::app::{Exporter, Handed};
 use emr_serverless_spark_exporter::clock::Clock;
 use emr_serverless_spark_exporter::config::{self, Config, LoadRequest};
@@ -121,7 +122,7 @@ pub fn settings(url: &str, ledger: &str, max_in_flight: &str) -> Outcome<Config>
 fn sweep(url: &str, ledger: &str, max_in_flight: &str) -> Outcome<Value> {
     let config = settings(url, ledger, max_in_flight)?;
     let runtime = tokio::runtime::Runtime::new()?;
-    let exporter = runtime.block_on(Exporter::start(config, Vec::new(), Handed::none()))?;
+    let exporter = runtime.block_on(Exporter::start(config, Vec::new(), Handed::none(), None))?;
     let address = exporter.addresses()[0].to_string();
     poll(&address, "/-/ready", "", Duration::from_millis(50))?;
     let (cpu, rss) = (cpu_seconds()?, rss_peak_mib()?);
@@ -143,7 +144,7 @@ fn poll_often(url: &str, ledger: &str, polls: u32) -> Outcome<Value> {
         sessions.collector.interval = Duration::from_secs(1);
     }
     let runtime = tokio::runtime::Runtime::new()?;
-    let exporter = runtime.block_on(Exporter::start(config, Vec::new(), Handed::none()))?;
+    let exporter = runtime.block_on(Exporter::start(config, Vec::new(), Handed::none(), None))?;
     let address = exporter.addresses()[0].to_string();
     poll(&address, "/-/ready", "", Duration::from_millis(50))?;
     let sweep_cpu = cpu_seconds()?;
@@ -182,20 +183,24 @@ fn fetch(url: &str, pages: u64, max_in_flight: &str) -> Outcome<Value> {
     let work = async {
         let credentials = provider(ProviderOptions {
             account,
-            limits: &config.api,
+            limits: Arc::new(ArcSwap::from_pointee(config.api.clone())),
             env: Box::new(|_| None),
             clock: Clock::System,
             observer: Arc::new(()),
         });
         let client = Client::new(ClientOptions {
             region: "cn-hangzhou",
-            network: account.network,
-            endpoint: account.endpoint.as_ref(),
+            transport: Transport::new(
+                "cn-hangzhou",
+                account.network,
+                account.endpoint.as_ref(),
+                &config.api,
+            )?,
             limits: &config.api,
             credentials,
             clock: Clock::System,
             observer: Arc::new(()),
-        })?;
+        });
         let workspaces = client.list_workspaces(None, PAGE).await?;
         let workspace = workspaces.rows.first().and_then(|row| row.workspace_id.clone()).unwrap_or_default();
         let gateways = client.list_livy_compute(&workspace).await?;

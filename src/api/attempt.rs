@@ -1,6 +1,7 @@
 //! One request, attempt by attempt. Invariant: every attempt passes the limits and is signed anew; dropping the future
 //! ends whatever is under way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 
 use super::advice::{Obstacle, obstacle};
 use super::answer::Answer;
-use super::client::Shared;
+use super::client::{Present, Shared};
 use super::credentials::{AccessCredentials, CredentialsError};
 use super::error::{ApiError, Cause, Subject};
 use super::pace::{PAUSE_MAX, Turn};
@@ -56,7 +57,7 @@ impl Shared {
         let mut delays = ExponentialBuilder::new()
             .with_min_delay(BACKOFF_MIN)
             .with_max_delay(BACKOFF_MAX / 2)
-            .with_max_times(self.retries)
+            .with_max_times(self.present.borrow().retries)
             .with_jitter()
             .build();
         let (mut attempts, mut is_redated) = (0, false);
@@ -94,19 +95,19 @@ impl Shared {
         shape: Shape<T, R>,
     ) -> Result<R, Cause> {
         // Before the wait, so that what would be held back fails at once.
-        let key = self.credentials.credentials().await?.fingerprint();
+        let key = self.keys().await?.1.fingerprint();
         self.circuits.check(&call.subject, key).map_err(Cause::Barred)?;
         // First a place, then a turn: so that the rate counts requests as they start.
-        let _place = self.in_flight.acquire().await;
+        let _place = self.in_flight.place().await;
         let turn = self.pace.turn(deadline).await.map_err(Cause::TooLate)?;
         // Asked for anew: after a long wait they may be others.
-        let keys = self.credentials.credentials().await?;
+        let (present, keys) = self.keys().await?;
         let offset = self.clock_offset.millis();
-        let request = self.signed(call, &keys, self.clock.now().saturating_add(offset))?;
+        let request = self.signed(call, &present, &keys, self.clock.now().saturating_add(offset))?;
         let admitted = self.circuits.admit(&call.subject, keys.fingerprint()).map_err(Cause::Barred)?;
 
         let started = Instant::now();
-        let exchanged = self.exchange(request).await;
+        let exchanged = self.exchange(&present, request).await;
         let took = started.elapsed();
         let answer = match exchanged {
             Ok(answer) => answer,
@@ -117,7 +118,7 @@ impl Shared {
         };
         let result = self.read(call, shape, &answer, &keys);
         if let Err(Cause::Refused(refusal)) = &result {
-            self.credentials.rejected(&keys, &refusal.code);
+            present.credentials.rejected(&keys, &refusal.code);
         }
         let outcome =
             result.as_ref().map_or_else(|cause| Outcome::Failure(cause.reason()), |_| Outcome::Success);
@@ -131,6 +132,20 @@ impl Shared {
         });
         admitted.settle(result.as_ref().map(|_| ()));
         result
+    }
+
+    /// The settings of an attempt, with keys: of those that are in force when they come, not of those that were when
+    /// the wait for them began.
+    async fn keys(&self) -> Result<(Arc<Present>, Arc<AccessCredentials>), CredentialsError> {
+        let mut settings = self.present.subscribe();
+        loop {
+            let present = Arc::clone(&settings.borrow_and_update());
+            tokio::select! {
+                keys = present.credentials.credentials() => return keys.map(|keys| (Arc::clone(&present), keys)),
+                // The sender lives as long as the client.
+                _ = settings.changed() => {}
+            }
+        }
     }
 
     fn read<T: Row, R>(
@@ -173,6 +188,7 @@ impl Shared {
     fn signed(
         &self,
         call: &Call,
+        present: &Present,
         keys: &AccessCredentials,
         now: UnixMillis,
     ) -> Result<reqwest::Request, Cause> {
@@ -184,7 +200,7 @@ impl Shared {
         let nonce = format!("{:032x}", rand::random::<u128>());
         let payload_hash = sign::payload_hash(b"");
         let mut headers = vec![
-            ("host", self.origin.host.as_str()),
+            ("host", present.transport.origin.host.as_str()),
             ("x-acs-action", call.subject.action.as_str()),
             ("x-acs-content-sha256", &payload_hash),
             ("x-acs-date", &date),
@@ -206,23 +222,26 @@ impl Shared {
         if path.len() + signature.canonical_query.len() > TARGET_BYTES_MAX {
             return Err(Cause::Unsendable("an id or a token that is too long to send"));
         }
-        let url = self
+        let url = present
+            .transport
             .origin
             .url(&path, &signature.canonical_query)
             .ok_or(Cause::Unsendable("a path or query that would not be sent as signed"))?;
         let mut request = reqwest::Request::new(reqwest::Method::GET, url);
         *request.headers_mut() = header_map(&headers, &signature.authorization)?;
+        *request.timeout_mut() = Some(present.timeout);
         Ok(request)
     }
 
-    async fn exchange(&self, request: reqwest::Request) -> Result<Answer, Cause> {
-        let mut response = self.http.execute(request).await.map_err(|error| lost(error, unconnected))?;
+    async fn exchange(&self, present: &Present, request: reqwest::Request) -> Result<Answer, Cause> {
+        let Present { transport, body_bytes_max, .. } = present;
+        let mut response = transport.http.execute(request).await.map_err(|error| lost(error, unconnected))?;
         let received = self.clock.now();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| lost(error, Cause::Cut))? {
             // Counted as it comes out of gzip: a small answer can unfold into any size.
-            if body.len() + chunk.len() > self.body_bytes_max {
-                return Err(Cause::TooLarge { bytes_max: self.body_bytes_max });
+            if body.len() + chunk.len() > *body_bytes_max {
+                return Err(Cause::TooLarge { bytes_max: *body_bytes_max });
             }
             body.extend_from_slice(&chunk);
         }

@@ -129,6 +129,14 @@ impl Circuits {
         Some(Resume { circuits: self.clone(), circuit })
     }
 
+    /// Closes all: whoever asks from now on is somebody else.
+    pub(super) fn reset(&self) {
+        let mut open = self.lock();
+        open.clear();
+        self.tell(&open);
+        self.shared.changed.send_replace(());
+    }
+
     /// Tells how many circuits are open, for each reason that opens one.
     fn tell(&self, open: &BTreeMap<Circuit, Open>) {
         for reason in FailureReason::THAT_OPEN_CIRCUITS {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::answer::{Answer, Page};
@@ -12,11 +12,12 @@ use super::circuit::Circuits;
 use super::clock_offset::ClockOffset;
 use super::credentials::CredentialsProvider;
 use super::error::{ApiError, Subject};
+use super::in_flight::InFlight;
 use super::pace::Pace;
-use super::transport::{Origin, http_client};
+use super::transport::Transport;
 use super::wire::{LivyCompute, LivySession, Row, SessionCluster, Workspace};
 use crate::clock::Clock;
-use crate::config::{self, Endpoint, Network};
+use crate::config;
 use crate::model::{Action, FailureReason, Outcome};
 
 /// What is told of the requests, for the exporter's own metrics.
@@ -48,11 +49,9 @@ impl RequestObserver for () {}
 pub struct ClientOptions<'a> {
     /// The region id: in the endpoint's name, and `regionId` of every request.
     pub region: &'a str,
-    /// Which of the service's endpoints to use.
-    pub network: Network,
-    /// Instead of the service's endpoint.
-    pub endpoint: Option<&'a Endpoint>,
-    /// Limits, timeouts, authorities, proxy.
+    /// The way to the service.
+    pub transport: Transport,
+    /// Limits and timeouts.
     pub limits: &'a config::Api,
     /// Asked for keys before every attempt.
     pub credentials: Arc<dyn CredentialsProvider>,
@@ -74,47 +73,78 @@ pub struct Client {
 
 pub(super) struct Shared {
     region: String,
-    pub(super) origin: Origin,
-    pub(super) http: reqwest::Client,
-    pub(super) credentials: Arc<dyn CredentialsProvider>,
+    /// What other settings may change.
+    pub(super) present: watch::Sender<Arc<Present>>,
     pub(super) clock: Clock,
     pub(super) observer: Arc<dyn RequestObserver>,
-    pub(super) in_flight: Semaphore,
+    pub(super) in_flight: InFlight,
     pub(super) pace: Pace,
     pub(super) circuits: Circuits,
     pub(super) clock_offset: ClockOffset,
+}
+
+/// What an attempt works with; a later one may find another.
+pub(super) struct Present {
+    pub(super) transport: Transport,
+    pub(super) credentials: Arc<dyn CredentialsProvider>,
     pub(super) retries: usize,
+    pub(super) timeout: Duration,
     pub(super) body_bytes_max: usize,
 }
 
+impl Present {
+    fn new(
+        transport: Transport,
+        limits: &config::Api,
+        credentials: Arc<dyn CredentialsProvider>,
+    ) -> Arc<Self> {
+        let config::Api { retries, timeout, body_bytes_max, .. } = *limits;
+        Arc::new(Self { transport, credentials, retries, timeout, body_bytes_max })
+    }
+}
+
 impl Client {
-    /// Builds the client; nothing is sent yet.
-    ///
-    /// # Errors
-    /// The endpoint is no address, the CA file cannot be read or holds no certificate, the proxy is no proxy URL, or
-    /// for HTTPS the system has no certificate authorities.
-    pub fn new(options: ClientOptions<'_>) -> Result<Self, ApiError> {
-        let ClientOptions { region, network, endpoint, limits, credentials, clock, observer } = options;
-        let origin = Origin::new(region, network, endpoint)?;
-        let http = http_client(&origin, limits)?;
-        let max_in_flight = limits.max_in_flight.clamp(1, Semaphore::MAX_PERMITS);
-        let pace = Pace::new(limits.requests_per_second, max_in_flight);
+    /// The client; nothing is sent yet.
+    pub fn new(options: ClientOptions<'_>) -> Self {
+        let ClientOptions { region, transport, limits, credentials, clock, observer } = options;
+        let pace = Pace::new(limits.requests_per_second, limits.max_in_flight);
         observer.on_pace(pace.rate());
         let shared = Shared {
             region: region.to_owned(),
-            origin,
-            http,
-            credentials,
+            present: watch::Sender::new(Present::new(transport, limits, credentials)),
             clock,
             circuits: Circuits::new(Arc::clone(&observer)),
             observer,
-            in_flight: Semaphore::new(max_in_flight),
+            in_flight: InFlight::new(limits.max_in_flight),
             pace,
             clock_offset: ClockOffset::default(),
-            retries: limits.retries,
-            body_bytes_max: limits.body_bytes_max,
         };
-        Ok(Self { shared: Arc::new(shared), deadline: None })
+        Self { shared: Arc::new(shared), deadline: None }
+    }
+
+    /// The way that it goes.
+    pub fn transport(&self) -> Transport {
+        self.shared.present.borrow().transport.clone()
+    }
+
+    /// Follows other settings from the next attempt on, as do all clones. The rate that it has learned stays, and so do
+    /// its circuits, unless the keys come from elsewhere: then it is false. The transport is of the same way as its own.
+    pub fn reconfigure(
+        &self,
+        transport: Transport,
+        limits: &config::Api,
+        credentials: &Arc<dyn CredentialsProvider>,
+    ) -> bool {
+        let Shared { present, in_flight, pace, circuits, observer, .. } = &*self.shared;
+        in_flight.limit(limits.max_in_flight);
+        pace.limit(limits.requests_per_second, limits.max_in_flight);
+        observer.on_pace(pace.rate());
+        let before = present.send_replace(Present::new(transport, limits, Arc::clone(credentials)));
+        let is_same_source = Arc::ptr_eq(&before.credentials, credentials);
+        if !is_same_source {
+            circuits.reset();
+        }
+        is_same_source
     }
 
     /// The same client, for requests of which all is over at this moment: what cannot end before it is not begun.

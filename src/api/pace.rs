@@ -5,6 +5,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// The longest pause that the service can ask for.
@@ -21,13 +22,15 @@ const RATE_MIN: f64 = 0.1;
 /// The bucket.
 #[derive(Debug)]
 pub(super) struct Pace {
-    rate_max: f64,
-    burst_max: f64,
     state: Mutex<State>,
+    /// Tells those who wait that the settings have changed.
+    changed: watch::Sender<()>,
 }
 
 #[derive(Debug)]
 struct State {
+    rate_max: f64,
+    burst_max: f64,
     /// Requests a second.
     rate: f64,
     /// When a bucket that holds no burst would have filled up for the next request.
@@ -58,10 +61,28 @@ impl Pace {
     /// At most `rate_max` requests a second, and of these `burst_max`, but no more than a second's worth, at a time.
     pub(super) fn new(rate_max: f64, burst_max: usize) -> Self {
         let now = Instant::now();
-        let rate_max = rate_max.clamp(0.001, 1e6);
-        let state = State { rate: rate_max, due: now, resume: now, cuts: 0, cut_at: None };
-        let burst_max = f64::from(u32::try_from(burst_max).unwrap_or(u32::MAX));
-        Self { rate_max, burst_max, state: Mutex::new(state) }
+        let (rate_max, burst_max) = bounds(rate_max, burst_max);
+        let state =
+            State { rate_max, burst_max, rate: rate_max, due: now, resume: now, cuts: 0, cut_at: None };
+        Self { state: Mutex::new(state), changed: watch::Sender::new(()) }
+    }
+
+    /// Other settings, from now on. A rate that the service has lowered stays, but for the new bound.
+    pub(super) fn limit(&self, rate_max: f64, burst_max: usize) {
+        let (rate_max, burst_max) = bounds(rate_max, burst_max);
+        let mut state = self.lock();
+        if (state.rate_max, state.burst_max) == (rate_max, burst_max) {
+            return;
+        }
+        let (now, before) = (Instant::now(), state.rate);
+        let is_lowered = before < state.rate_max;
+        state.rate = if is_lowered { before.min(rate_max) } else { rate_max };
+        (state.rate_max, state.burst_max) = (rate_max, burst_max);
+        // What had been let in counts as much as it would have at the new rate.
+        let backlog = state.due.saturating_duration_since(now);
+        state.due = now + backlog.mul_f64(before / state.rate);
+        drop(state);
+        self.changed.send_replace(());
     }
 
     /// Requests a second that are allowed now.
@@ -71,7 +92,9 @@ impl Pace {
 
     /// Waits for a turn, or says at once that it would come too late.
     pub(super) async fn turn(&self, deadline: Option<Instant>) -> Result<Turn, TooLate> {
+        let mut changed = self.changed.subscribe();
         loop {
+            changed.mark_unchanged();
             let now = Instant::now();
             let until = match self.take(now) {
                 Ok(turn) => return Ok(turn),
@@ -79,11 +102,15 @@ impl Pace {
             };
             if deadline.is_some_and(|deadline| until >= deadline) {
                 let state = self.lock();
-                let is_throttled = state.rate < self.rate_max || now < state.resume;
+                let is_throttled = state.rate < state.rate_max || now < state.resume;
                 return Err(TooLate { wait: until - now, is_throttled });
             }
             // Whoever else waits may be first, or a pause may have begun meanwhile: then once more.
-            tokio::time::sleep_until(until).await;
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => {}
+                // The sender lives as long as the bucket.
+                _ = changed.changed() => {}
+            }
         }
     }
 
@@ -92,18 +119,12 @@ impl Pace {
         if now < state.resume {
             return Err(state.resume);
         }
-        let early = self.early(state.rate);
+        let early = state.early();
         if now + early < state.due {
             return Err(state.due - early);
         }
         state.due = state.due.max(now) + Duration::from_secs_f64(1.0 / state.rate);
         Ok(Turn { cuts: state.cuts })
-    }
-
-    /// How long before it is due a request may start at this rate: a burst without its first.
-    fn early(&self, rate: f64) -> Duration {
-        let burst = self.burst_max.min(rate).floor().max(1.0);
-        Duration::from_secs_f64((burst - 1.0) / rate)
     }
 
     /// A request was throttled, and the service asks for this pause: nothing starts before it is over. The rate is halved,
@@ -116,10 +137,10 @@ impl Pace {
         if turn.cuts == state.cuts && !is_early {
             state.cuts += 1;
             state.cut_at = Some(now);
-            state.rate = (state.rate * DECREASE).max(RATE_MIN.min(self.rate_max));
+            state.rate = (state.rate * DECREASE).max(RATE_MIN.min(state.rate_max));
             // Without a burst: they would come all at once after the pause.
             let next = state.resume.max(now + Duration::from_secs_f64(1.0 / state.rate));
-            state.due = next + self.early(state.rate);
+            state.due = next + state.early();
         }
     }
 
@@ -127,7 +148,7 @@ impl Pace {
     pub(super) fn answered(&self, turn: Turn) {
         let mut state = self.lock();
         if turn.cuts == state.cuts {
-            state.rate = (state.rate + INCREASE).min(self.rate_max);
+            state.rate = (state.rate + INCREASE).min(state.rate_max);
         }
     }
 
@@ -135,6 +156,18 @@ impl Pace {
         // A panic while the lock was held leaves a bucket that is as good as any.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl State {
+    /// How long before it is due a request may start: a burst without its first.
+    fn early(&self) -> Duration {
+        let burst = self.burst_max.min(self.rate).floor().max(1.0);
+        Duration::from_secs_f64((burst - 1.0) / self.rate)
+    }
+}
+
+fn bounds(rate_max: f64, burst_max: usize) -> (f64, f64) {
+    (rate_max.clamp(0.001, 1e6), f64::from(u32::try_from(burst_max).unwrap_or(u32::MAX)))
 }
 
 #[cfg(test)]
@@ -237,5 +270,24 @@ mod tests {
         let late = pace.turn(Some(begun + 20 * SECOND)).await.unwrap_err();
         assert_eq!(late, TooLate { wait: 30 * SECOND, is_throttled: true });
         assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_settings_hold_at_once_for_those_who_wait_too_and_leave_a_lowered_rate() {
+        let pace = Pace::new(0.1, 1);
+        pace.turn(None).await.unwrap();
+        let begun = Instant::now();
+        let waits = async { pace.turn(None).await.unwrap() };
+        let turn = tokio::join!(waits, async { pace.limit(10.0, 4) }).0;
+        assert!(begun.elapsed() <= SECOND, "it would have been ten seconds: {:?}", begun.elapsed());
+        assert_eq!(pace.rate(), 10.0);
+
+        pace.throttled(turn, Duration::ZERO);
+        pace.limit(100.0, 4);
+        assert_eq!(pace.rate(), 5.0, "what was learned stays");
+        pace.limit(2.0, 4);
+        assert_eq!(pace.rate(), 2.0, "never faster than the settings say");
+        pace.limit(4.0, 4);
+        assert_eq!(pace.rate(), 4.0, "at the settings' rate, it was no longer lowered");
     }
 }

@@ -1,20 +1,93 @@
 //! Builds the HTTP client. Invariant: one request in, one request on the wire: no redirect, no retry of its own, and
 //! the very path and query that were signed.
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use reqwest::{Certificate, ClientBuilder, Proxy, Url, redirect, retry};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
-use super::error::SetupError;
+use super::error::{ApiError, SetupError};
 use super::resolve::SystemResolver;
 use crate::config::{self, Endpoint, Network};
 
 const USER_AGENT: &str = concat!("emr-serverless-spark-exporter/", env!("CARGO_PKG_VERSION"));
 
+/// Connections that are kept for further requests: as many as there can be requests in flight.
+const IDLE_CONNECTIONS_MAX: usize = 64;
+
+/// The way to the service, with the connections over it. Cheap to clone; clones share the connections.
+#[derive(Clone)]
+pub struct Transport {
+    pub(super) origin: Origin,
+    pub(super) http: reqwest::Client,
+    /// The content of the CA file: where that has changed, the way has.
+    authorities: Vec<u8>,
+    proxy: Option<SecretString>,
+    connect_timeout: Duration,
+}
+
+impl Transport {
+    /// The way to the service's endpoint in a region, or to another endpoint instead; nothing is sent yet.
+    ///
+    /// # Errors
+    /// The endpoint is no address, the CA file cannot be read or holds no certificate, the proxy is no proxy URL, or
+    /// for HTTPS the system has no certificate authorities.
+    pub fn new(
+        region: &str,
+        network: Network,
+        endpoint: Option<&Endpoint>,
+        limits: &config::Api,
+    ) -> Result<Self, ApiError> {
+        Ok(Self::build(None, Origin::new(region, network, endpoint)?, limits)?)
+    }
+
+    /// As [`Transport::new`], with the connections of this one where nothing has changed that they depend on.
+    ///
+    /// # Errors
+    /// As [`Transport::new`].
+    pub fn renewed(
+        &self,
+        region: &str,
+        network: Network,
+        endpoint: Option<&Endpoint>,
+        limits: &config::Api,
+    ) -> Result<Self, ApiError> {
+        Ok(Self::build(Some(self), Origin::new(region, network, endpoint)?, limits)?)
+    }
+
+    /// Whether both lead to the same service in the same way, so that what was learned of it holds for both.
+    pub fn is_same_way(&self, other: &Self) -> bool {
+        let proxy = |it: &Self| it.proxy.as_ref().map(|proxy| proxy.expose_secret().to_owned());
+        self.origin == other.origin && self.authorities == other.authorities && proxy(self) == proxy(other)
+    }
+
+    fn build(before: Option<&Self>, origin: Origin, limits: &config::Api) -> Result<Self, SetupError> {
+        let authorities = limits.ca_file.as_deref().map_or_else(|| Ok(Vec::new()), read_authorities)?;
+        let (proxy, connect_timeout) = (limits.proxy.clone(), limits.connect_timeout);
+        if let Some(before) = before {
+            let kept = Self { origin, http: before.http.clone(), authorities, proxy, connect_timeout };
+            if kept.is_same_way(before) && kept.connect_timeout == before.connect_timeout {
+                return Ok(kept);
+            }
+            let http = connect(&kept.origin, &kept.authorities, limits)?;
+            return Ok(Self { http, ..kept });
+        }
+        let http = connect(&origin, &authorities, limits)?;
+        Ok(Self { origin, http, authorities, proxy, connect_timeout })
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").field("origin", &self.origin).finish_non_exhaustive()
+    }
+}
+
 /// Where requests go.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Origin {
     /// Scheme, host and port; without a path.
     base: String,
@@ -70,6 +143,11 @@ fn is_loopback(host: &str) -> bool {
 
 /// The HTTP client for an origin: HTTP/1.1, or with TLS HTTP/2 where the server speaks it.
 pub(super) fn http_client(origin: &Origin, limits: &config::Api) -> Result<reqwest::Client, SetupError> {
+    let authorities = limits.ca_file.as_deref().map_or_else(|| Ok(Vec::new()), read_authorities)?;
+    connect(origin, &authorities, limits)
+}
+
+fn connect(origin: &Origin, authorities: &[u8], limits: &config::Api) -> Result<reqwest::Client, SetupError> {
     let mut builder = ClientBuilder::new()
         .user_agent(USER_AGENT)
         .redirect(redirect::Policy::none())
@@ -79,14 +157,15 @@ pub(super) fn http_client(origin: &Origin, limits: &config::Api) -> Result<reqwe
         .dns_resolver(SystemResolver)
         .connect_timeout(limits.connect_timeout)
         .timeout(limits.timeout)
-        .pool_max_idle_per_host(limits.max_in_flight);
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX);
     if let Some(proxy) = &limits.proxy {
         builder = builder.proxy(Proxy::all(proxy.expose_secret()).map_err(|_| SetupError::Proxy)?);
     } else if origin.is_loopback {
         // An environment's proxy is for the way out; it may not even reach this machine's loopback.
         builder = builder.no_proxy();
     }
-    let authorities = limits.ca_file.as_deref().map_or_else(|| Ok(Vec::new()), certificates)?;
+    let ca_file = limits.ca_file.as_deref();
+    let authorities = ca_file.map_or_else(|| Ok(Vec::new()), |path| certificates(path, authorities))?;
     builder = if origin.is_https {
         builder.tls_certs_merge(authorities)
     } else {
@@ -96,10 +175,13 @@ pub(super) fn http_client(origin: &Origin, limits: &config::Api) -> Result<reqwe
     builder.build().map_err(SetupError::Tls)
 }
 
-fn certificates(path: &Path) -> Result<Vec<Certificate>, SetupError> {
+fn read_authorities(path: &Path) -> Result<Vec<u8>, SetupError> {
+    fs::read(path).map_err(|source| SetupError::CaUnreadable { path: path.to_owned(), source })
+}
+
+fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<Certificate>, SetupError> {
     let path_buf = || path.to_owned();
-    let pem = fs::read(path).map_err(|source| SetupError::CaUnreadable { path: path_buf(), source })?;
-    let certificates = Certificate::from_pem_bundle(&pem)
+    let certificates = Certificate::from_pem_bundle(pem)
         .map_err(|source| SetupError::CaInvalid { path: path_buf(), source })?;
     if certificates.is_empty() {
         return Err(SetupError::CaEmpty { path: path_buf() });

@@ -17,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// What the copying needs.
 pub(super) struct Backups {
     pub(super) path: PathBuf,
-    pub(super) interval: Duration,
+    /// `None` = none are made.
+    pub(super) interval: watch::Receiver<Option<Duration>>,
     pub(super) own: Arc<OwnMetrics>,
     pub(super) clock: Clock,
     /// Targets without a first sweep.
@@ -35,10 +36,17 @@ impl Backups {
             return;
         }
         loop {
+            let Some(interval) = *self.interval.borrow_and_update() else {
+                match stop.run_until_cancelled(self.interval.changed()).await {
+                    Some(Ok(())) => continue,
+                    // Nobody is left to change it.
+                    Some(Err(_)) | None => return,
+                }
+            };
             // A copy from the future is of a clock that was wrong.
             let now = self.clock.now();
             let age = latest.filter(|latest| *latest <= now).map(|latest| now.saturating_sub(latest));
-            let due = age.map_or(0, |age| millis(self.interval).saturating_sub(age));
+            let due = age.map_or(0, |age| millis(interval).saturating_sub(age));
             let mut wait = Duration::from_millis(u64::try_from(due).unwrap_or(0)).min(PATIENCE);
             if due <= 0 {
                 let Some(outcome) = stop.run_until_cancelled(copy(self.path.clone())).await else { return };
@@ -53,12 +61,14 @@ impl Backups {
                     Err(error) => {
                         self.own.ledger.backup_failed();
                         tracing::warn!(%error, "the ledger was not copied to {}", path.display());
-                        wait = self.interval.min(PATIENCE);
+                        wait = interval.min(PATIENCE);
                     }
                 }
             }
-            if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
-                return;
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                changed = self.interval.changed() => if changed.is_err() { return },
+                () = stop.cancelled() => return,
             }
         }
     }

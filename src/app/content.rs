@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use tokio::sync::watch;
 
 use super::series::Explainer;
 use super::snapshot::{Demand, Snapshot};
@@ -14,7 +15,7 @@ use super::vitals::Vitals;
 use crate::clock::Clock;
 use crate::metrics::{Exposition, OwnMetrics};
 use crate::model::Format;
-use crate::server::{self, NotRendered, Readiness, SeriesAnswer, SeriesQuery, Status};
+use crate::server::{self, ConfigStatus, NotRendered, Readiness, SeriesAnswer, SeriesQuery, Status};
 
 /// See the module.
 pub(super) struct Content {
@@ -23,10 +24,12 @@ pub(super) struct Content {
     pub(super) exposition: Arc<Exposition>,
     pub(super) own: Arc<OwnMetrics>,
     pub(super) readiness: Readiness,
+    pub(super) config: Arc<ArcSwap<ConfigStatus>>,
     pub(super) clock: Clock,
     pub(super) vitals: Arc<Vitals>,
     pub(super) explainer: Explainer,
-    pub(super) backups_enabled: bool,
+    /// How often the ledger is copied, if it is.
+    pub(super) backup_interval: watch::Receiver<Option<Duration>>,
 }
 
 impl server::Content for Content {

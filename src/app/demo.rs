@@ -24,7 +24,7 @@ pub async fn demo(flags: DemoFlags) -> Result<(), AppError> {
     let scratch = Scratch::new();
     let ledger = flags.ledger_path.unwrap_or_else(|| scratch.0.join("ledger.db").display().to_string());
     let config = watching(&simulator, &flags.web_listen_address, &ledger)?;
-    let exporter = Exporter::start(config, Vec::new(), Handed::none()).await?;
+    let exporter = Exporter::start(config, Vec::new(), Handed::none(), None).await?;
     announce(&exporter, &simulator, flags.sim_speed);
     ended.await;
     exporter.stop().await;

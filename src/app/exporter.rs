@@ -2,39 +2,34 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::AppError;
-use super::backup::Backups;
-use super::bridge::{ClientBridge, CredentialsBridge, LedgerBridge, ServerBridge};
-use super::content::Content;
-use super::publish::Publisher;
-use super::series::Explainer;
-use super::snapshot::{Demand, Snapshot};
+use super::common::Common;
+use super::fleet::{Fleet, scope_ids};
+use super::reload::{self, Reload, Reloader};
 use super::vitals::Vitals;
-use crate::api::credentials::{ProviderOptions, provider};
 use crate::api::wire::malformed_names;
-use crate::api::{Client, ClientOptions};
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::journal::Journal;
-use crate::ledger::{Ledger, Options};
-use crate::metrics::{Exposition, OwnMetrics};
-use crate::model::ScopeId;
-use crate::scheduler::{Claims, Context, FirstPass, Scheduler, Scope};
-use crate::server::{self, BindError, Front, Handed, Listener, Readiness, Server, WebConfig};
+use crate::ledger::Ledger;
+use crate::metrics::OwnMetrics;
+use crate::scheduler::Scheduler;
+use crate::server::{self, BindError, Front, Handed, Lifecycle, Listener, Readiness, WebConfig};
 
 /// A running exporter.
 pub struct Exporter {
     addresses: Vec<SocketAddr>,
     readiness: Readiness,
-    scheduler: Scheduler,
+    scheduler: Arc<Scheduler>,
     ledger: Ledger,
+    /// Ends the reading of settings.
+    stop_reloads: CancellationToken,
+    reloads: Option<JoinHandle<()>>,
     /// Ends the server and the rendering.
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
@@ -43,7 +38,8 @@ pub struct Exporter {
 
 impl Exporter {
     /// Opens the ledger, listens, and begins to poll. `environment` is where keys of the default chain are looked up,
-    /// `handed` holds the sockets that are served on where the settings say so.
+    /// `handed` holds the sockets that are served on where the settings say so; without a `reload`, the settings stay
+    /// what they are.
     ///
     /// # Errors
     /// Where one of these cannot be done; nothing runs then.
@@ -51,80 +47,55 @@ impl Exporter {
         config: Config,
         environment: Vec<(String, String)>,
         handed: Handed,
+        reload: Option<Reload>,
     ) -> Result<Self, AppError> {
         let web = config.web.config_file.as_deref().map(WebConfig::load).transpose()?;
-        let scope_ids = scope_ids(&config);
-        let own = Arc::new(OwnMetrics::new(malformed_names(), &scope_ids)?);
+        let own = Arc::new(OwnMetrics::new(malformed_names(), &scope_ids(&config))?);
         let clock = Clock::System;
-        own.config_loaded(clock.now());
+        own.config_loaded(clock.now(), 0);
         let vitals = Arc::new(Vitals::new(clock.now()));
-        let scopes = scopes(&config, &own, &vitals, &clock, environment)?;
-        let options = Options { path: config.ledger.path.clone(), baseline: config.ledger.baseline };
-        let observer =
-            LedgerBridge { own: Arc::clone(&own), vitals: Arc::clone(&vitals), clock: clock.clone() };
-        let ledger = Ledger::open(&options, Arc::new(observer))?;
-        let exposition = Arc::new(Exposition::new(config.exposition, scope_ids));
-        let page = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
-        let demand = Arc::new(Demand::new(Instant::now()));
-        let (first_pass, readiness) = (FirstPass::default(), Readiness::default());
-        let mut publisher = Publisher {
-            exposition: Arc::clone(&exposition),
-            ledger: ledger.clone(),
-            page: Arc::clone(&page),
-            demand: Arc::clone(&demand),
-            clock: clock.clone(),
-            first_pass: first_pass.clone(),
-            readiness: readiness.clone(),
-            releases: Journal::default(),
-        };
+        let mut fleet = Fleet::new(Arc::clone(&own), Arc::clone(&vitals), clock.clone(), environment);
+        let ways = fleet.ways(&config)?;
+        let common = Common::open(&config, own, vitals, clock)?;
+        let mut publisher = common.publisher();
         publisher.publish().await;
 
         let listeners = listen(&config.web, handed).await?;
-        let content = Content {
-            page,
-            demand,
-            exposition: Arc::clone(&exposition),
-            own: Arc::clone(&own),
-            readiness: readiness.clone(),
-            clock: clock.clone(),
-            vitals,
-            explainer: Explainer::new(config.ledger.path.clone(), Arc::clone(&exposition)),
-            backups_enabled: config.ledger.backup_interval.is_some(),
-        };
-        let server = Server {
-            content: Arc::new(content),
-            readiness: readiness.clone(),
-            telemetry_path: config.web.telemetry_path.clone(),
-        };
-        let observer = Arc::new(ServerBridge { own: Arc::clone(&own), clock: clock.clone() });
+        let (wishes, asked) = reload::wishes();
+        let is_enabled = config.web.enable_lifecycle && reload.is_some();
+        let lifecycle = is_enabled.then(|| Arc::new(wishes) as Arc<dyn Lifecycle>);
+        let observer = common.server_observer();
+        let (backup_interval, interval) = watch::channel(config.ledger.backup_interval);
+        let server = common.server(&config, lifecycle, interval.clone());
         let front = Front::new(server, config.web.limits, observer.clone(), web.clone());
+        let settings = fleet.follow(&config, ways);
+        let scheduler = Arc::new(Scheduler::start(common.surroundings(), settings));
+        let backups = common.backups(&config, interval);
         let stop = CancellationToken::new();
-        let context = Context {
-            collectors: config.collectors,
-            pages_max: config.api.pages_max,
-            stale_after: config.exposition.stale_after,
-            retention: config.ledger.retention,
-            ledger: ledger.clone(),
-            exposition,
-            own: Arc::clone(&own),
-            clock: clock.clone(),
-            first_pass: first_pass.clone(),
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-            claims: Claims::default(),
-        };
-        let scheduler = Scheduler::start(context, scopes);
         let addresses = announce(&listeners, web.as_ref());
         let serving = front.run(listeners, stop.clone(), config.web.drain_timeout);
-        let mut tasks = vec![tokio::spawn(serving), tokio::spawn(publisher.run(stop.clone()))];
+        let mut tasks = vec![
+            tokio::spawn(serving),
+            tokio::spawn(publisher.run(stop.clone())),
+            tokio::spawn(backups.run(stop.clone())),
+        ];
         tasks.extend(web.map(|web| tokio::spawn(web.follow(observer, stop.clone()))));
-        if let Some(interval) = config.ledger.backup_interval {
-            let first_pass = first_pass.subscribe();
-            let backups = Backups { path: config.ledger.path, interval, own, clock, first_pass };
-            tasks.push(tokio::spawn(backups.run(stop.clone())));
-        }
         let drain_delay = config.web.drain_delay;
-        Ok(Self { addresses, readiness, scheduler, ledger, stop, tasks, drain_delay })
+        let Common { own, clock, ledger, exposition, readiness, status, .. } = common;
+        let scheduled = Arc::clone(&scheduler);
+        let reloader = Reloader {
+            running: config,
+            fleet,
+            scheduler: scheduled,
+            exposition,
+            own,
+            backup_interval,
+            status,
+            clock,
+        };
+        let stop_reloads = CancellationToken::new();
+        let reloads = reload.map(|reload| tokio::spawn(reloader.run(reload, asked, stop_reloads.clone())));
+        Ok(Self { addresses, readiness, scheduler, ledger, stop_reloads, reloads, stop, tasks, drain_delay })
     }
 
     /// Where it listens by IP.
@@ -135,17 +106,19 @@ impl Exporter {
     /// Drains: not ready any more, polls end where they are, answers under way end, the ledger is closed.
     pub async fn stop(self) {
         self.readiness.drain();
+        self.stop_reloads.cancel();
+        if let Some(reloads) = self.reloads {
+            told(reloads.await);
+        }
         // For load balancers that look at readiness, and send requests until they have.
         tokio::time::sleep(self.drain_delay).await;
         self.scheduler.stop().await;
         self.stop.cancel();
         for task in self.tasks {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "a task ended badly");
-            }
+            told(task.await);
         }
         // The last handle: waits for the writer, which is done within one transaction.
-        drop(self.ledger);
+        drop((self.scheduler, self.ledger));
         tracing::info!("ended");
     }
 }
@@ -167,53 +140,8 @@ fn announce(listeners: &[Listener], web: Option<&WebConfig>) -> Vec<SocketAddr> 
     listeners.iter().filter_map(Listener::socket_address).collect()
 }
 
-/// Each account in each region.
-fn scope_ids(config: &Config) -> Vec<ScopeId> {
-    let of_account = |account: &config::Account| {
-        let name = account.name.clone();
-        let regions = account.regions.clone();
-        regions.into_iter().map(move |region| ScopeId { account: name.clone(), region })
-    };
-    config.accounts.iter().flat_map(of_account).collect()
-}
-
-/// A client for each account in each region.
-fn scopes(
-    config: &Config,
-    own: &Arc<OwnMetrics>,
-    vitals: &Arc<Vitals>,
-    clock: &Clock,
-    environment: Vec<(String, String)>,
-) -> Result<Vec<Scope>, AppError> {
-    let environment: Arc<std::collections::BTreeMap<String, String>> =
-        Arc::new(environment.into_iter().collect());
-    let mut scopes = Vec::new();
-    for account in &config.accounts {
-        let variables = Arc::clone(&environment);
-        let look_up = move |name: &str| variables.get(name).cloned();
-        let limits = account.api.over(&config.api);
-        let credentials = provider(ProviderOptions {
-            account,
-            limits: &limits,
-            env: Box::new(look_up),
-            clock: clock.clone(),
-            observer: Arc::new(CredentialsBridge { own: Arc::clone(own), vitals: Arc::clone(vitals) }),
-        });
-        for region in &account.regions {
-            let id = ScopeId { account: account.name.clone(), region: region.clone() };
-            let client = Client::new(ClientOptions {
-                region,
-                network: account.network,
-                endpoint: account.endpoint.as_ref(),
-                limits: &limits,
-                credentials: Arc::clone(&credentials),
-                clock: clock.clone(),
-                observer: Arc::new(ClientBridge { own: Arc::clone(own), scope: id.clone() }),
-            });
-            let client = client.map_err(|source| AppError::Client { scope: id.clone(), source })?;
-            let (workspaces, max_in_flight) = (account.workspaces.clone(), limits.max_in_flight);
-            scopes.push(Scope { id, client, workspaces, max_in_flight });
-        }
+fn told(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a task ended badly");
     }
-    Ok(scopes)
 }

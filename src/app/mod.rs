@@ -4,12 +4,15 @@
 
 mod backup;
 mod bridge;
+mod common;
 mod content;
 mod demo;
 mod exporter;
+mod fleet;
 mod health;
 mod ledger;
 mod publish;
+mod reload;
 mod series;
 mod shutdown;
 mod snapshot;
@@ -21,11 +24,13 @@ pub use demo::{demo, simulate};
 pub use exporter::Exporter;
 pub use health::{HealthError, health};
 pub use ledger::ledger_command;
+pub use reload::Reload;
 pub use shutdown::ended_by_signal;
 
 use crate::api::ApiError;
 use crate::config::{Config, ConfigErrors};
 use crate::ledger::LedgerError;
+use crate::logging::Logging;
 use crate::model::ScopeId;
 pub use crate::server::Handed;
 use crate::server::{BindError, WebConfig, WebConfigError};
@@ -84,13 +89,20 @@ impl AppError {
     }
 }
 
-/// Runs the exporter until the process is told to end.
+/// Runs the exporter until the process is told to end. `read` has the settings read again, from where they came from.
 ///
 /// # Errors
 /// Where it cannot start.
-pub async fn serve(config: Config, handed: Handed) -> Result<(), AppError> {
+pub async fn serve(
+    config: Config,
+    handed: Handed,
+    logging: Logging,
+    read: impl Fn() -> Result<Config, ConfigErrors> + Send + Sync + 'static,
+) -> Result<(), AppError> {
     let ended = ended_by_signal()?;
-    let exporter = Exporter::start(config, crate::config::process_environment(), handed).await?;
+    let reload = Reload::new(logging, read)?;
+    let environment = crate::config::process_environment();
+    let exporter = Exporter::start(config, environment, handed, Some(reload)).await?;
     let supervisor = supervisor::Supervisor::start();
     ended.await;
     supervisor.stopping();

@@ -7,8 +7,8 @@ use crate::ledger::GatewayTotals;
 use crate::metrics::{Failure, TargetStatus, View};
 use crate::model::{ClusterState, GatewayId, SessionCounts, SessionState, Target, Usage, WorkspaceId};
 use crate::server::{
-    API_VERSION, ClusterRow, ConsumerRow, Consumers, CredentialsRow, FailureRow, LedgerRow, Place, ROWS_MAX,
-    ScopeRow, SessionRow, Status, TargetRow, Watched,
+    API_VERSION, ClusterRow, ConfigStatus, ConsumerRow, Consumers, CredentialsRow, FailureRow, LedgerRow,
+    Place, ROWS_MAX, ScopeRow, SessionRow, Status, TargetRow, Watched,
 };
 
 /// The status now.
@@ -22,7 +22,7 @@ pub(super) fn status(content: &Content) -> Status {
         last_commit: facts.last_commit,
         commits_failing_since: facts.commits_failing_since,
         last_backup: content.own.ledger.last_backup(),
-        backups_enabled: content.backups_enabled,
+        backups_enabled: content.backup_interval.borrow().is_some(),
     };
     content.exposition.view(now, |view| {
         let names = Names::of(view);
@@ -45,6 +45,7 @@ pub(super) fn status(content: &Content) -> Status {
             stage: content.readiness.stage(),
             as_of: now,
             started: content.vitals.started,
+            config: ConfigStatus::clone(&content.config.load()),
             watched: watched(view, scopes, failed().count()),
             ledger,
             credentials,
@@ -184,8 +185,11 @@ fn plus(a: Usage, b: Usage) -> Usage {
 
 fn sessions(view: View<'_>, names: &Names<'_>) -> Vec<SessionRow> {
     // Each gateway's are ordered already.
-    let largest = view.sessions().flat_map(|(id, sessions)| sessions.active.iter().take(ROWS_MAX).map(move |s| (id, s)));
-    let mut largest: Vec<_> = largest.map(|(id, session)| (session.usage.or(Usage::ZERO), id, session)).collect();
+    let largest = view
+        .sessions()
+        .flat_map(|(id, sessions)| sessions.active.iter().take(ROWS_MAX).map(move |s| (id, s)));
+    let mut largest: Vec<_> =
+        largest.map(|(id, session)| (session.usage.or(Usage::ZERO), id, session)).collect();
     largest.sort_by_key(|(usage, ..)| std::cmp::Reverse(usage.nano_cu_hours));
     let row = |(usage, id, session): (Usage, &GatewayId, &crate::metrics::Active)| SessionRow {
         place: names.gateway(id),

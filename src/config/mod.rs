@@ -7,6 +7,7 @@ mod accounts;
 mod credentials;
 mod error;
 mod reader;
+mod restart;
 mod schema;
 mod sections;
 mod sources;

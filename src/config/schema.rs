@@ -108,6 +108,7 @@ pub(super) const KEYS: &[Key] = &[
     text("web.write_timeout", Some("1m")),
     text("web.drain_delay", Some("0s")),
     text("web.drain_timeout", Some("5s")),
+    text("web.enable_lifecycle", Some("false")),
     text("log.level", Some("info")),
     text("log.format", Some("text")),
 ];

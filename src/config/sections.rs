@@ -216,6 +216,7 @@ pub(super) fn web(reader: &mut Reader) -> Option<Web> {
     let limits = web_limits(reader);
     let drain_delay = reader.read("web.drain_delay", |text| units::duration(text, &DRAIN));
     let drain_timeout = reader.read("web.drain_timeout", |text| units::duration(text, &DRAIN));
+    let enable_lifecycle = reader.read("web.enable_lifecycle", units::truth);
     Some(Web {
         listen_addresses: listen_addresses?,
         systemd_socket: systemd_socket?,
@@ -224,6 +225,7 @@ pub(super) fn web(reader: &mut Reader) -> Option<Web> {
         limits: limits?,
         drain_delay: drain_delay?,
         drain_timeout: drain_timeout?,
+        enable_lifecycle: enable_lifecycle?,
     })
 }
 

@@ -229,6 +229,8 @@ pub struct Web {
     pub drain_delay: Duration,
     /// How long answers under way may take to end after that; 0 s to 5 min.
     pub drain_timeout: Duration,
+    /// Whether whoever reaches the server may have the settings read again, by `POST /-/reload`.
+    pub enable_lifecycle: bool,
 }
 
 /// Where to listen.

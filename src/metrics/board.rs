@@ -114,6 +114,11 @@ impl Board {
         Self { scopes, ..Self::default() }
     }
 
+    /// Other accounts and regions are watched from now on.
+    pub fn set_scopes(&mut self, scopes: Vec<ScopeId>) {
+        self.scopes = scopes;
+    }
+
     /// Takes a complete list of the workspaces that are watched in a scope.
     pub fn set_workspaces(&mut self, scope: &ScopeId, at: UnixMillis, value: Vec<WorkspaceObservation>) {
         self.workspaces.insert(scope.clone(), Timed::new(at, value));

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -19,7 +20,7 @@ use crate::model::{Format, ScopeId};
 /// The board, and what it takes to render it.
 #[derive(Debug)]
 pub struct Exposition {
-    settings: config::Exposition,
+    settings: Mutex<config::Exposition>,
     board: Mutex<Board>,
     changed: Notify,
     /// Since when each held series has been shown at zero.
@@ -43,12 +44,18 @@ impl Exposition {
     /// An empty board for these accounts in their regions.
     pub fn new(settings: config::Exposition, scopes: Vec<ScopeId>) -> Self {
         Self {
-            settings,
+            settings: Mutex::new(settings),
             board: Mutex::new(Board::new(scopes)),
             changed: Notify::new(),
             held_since: Mutex::default(),
             size_bytes: AtomicUsize::new(0),
         }
+    }
+
+    /// Shows these accounts in their regions from now on, under other settings.
+    pub fn reconfigure(&self, settings: config::Exposition, scopes: Vec<ScopeId>) {
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+        self.update(|board| board.set_scopes(scopes));
     }
 
     /// Changes the board and has it rendered.
@@ -69,7 +76,8 @@ impl Exposition {
 
     /// Reads the board as it is at `now`.
     pub fn view<T>(&self, now: UnixMillis, read: impl FnOnce(View<'_>) -> T) -> T {
-        read(View { board: &self.lock(), now, stale_after: self.settings.stale_after })
+        let stale_after = self.settings().stale_after;
+        read(View { board: &self.lock(), now, stale_after })
     }
 
     /// Waits until the board has changed since the last call.
@@ -79,22 +87,28 @@ impl Exposition {
 
     /// Renders the board as it is at `now`.
     pub fn render(&self, now: UnixMillis) -> Rendered {
+        let config::Exposition { zero_hold, stale_after, created_timestamps } = self.settings();
         // A copy, whose values are shared: who has something to add does not wait for the rendering.
         let board = self.lock().clone();
-        let view = View { board: &board, now, stale_after: self.settings.stale_after };
+        let view = View { board: &board, now, stale_after };
         let capacity = self.size_bytes.load(Ordering::Relaxed);
-        let mut page = Page::new(&Format::ALL, self.settings.created_timestamps, capacity);
+        let mut page = Page::new(&Format::ALL, created_timestamps, capacity);
         families::render(view, &mut page);
         let body = page.finish();
         // A little more than now, so that the next page is written without moving what is written already.
         self.size_bytes.store(body.size_bytes() + body.size_bytes() / 32, Ordering::Relaxed);
-        let (released, next_release) = self.holds(&board, now);
+        let (released, next_release) = self.holds(&board, now, zero_hold);
         let next_change = view.next_withdrawal().into_iter().chain(next_release).min();
         Rendered { body, next_change, released }
     }
 
     /// Series whose hold is over at `now`, and when the next one is.
-    fn holds(&self, board: &Board, now: UnixMillis) -> (Vec<SeriesKey>, Option<UnixMillis>) {
+    fn holds(
+        &self,
+        board: &Board,
+        now: UnixMillis,
+        zero_hold: Duration,
+    ) -> (Vec<SeriesKey>, Option<UnixMillis>) {
         let mut since = self.held_since.lock().unwrap_or_else(PoisonError::into_inner);
         let shown =
             board.ledger.gateways.iter().filter(|(id, gateway)| gateway.is_shown() && board.shows(id));
@@ -107,7 +121,7 @@ impl Exposition {
         let mut released = Vec::new();
         let mut next = None;
         for key in held {
-            let until = since.entry(key).or_insert(now).saturating_add(millis(self.settings.zero_hold));
+            let until = since.entry(key).or_insert(now).saturating_add(millis(zero_hold));
             if until <= now {
                 released.push(key);
             } else {
@@ -115,6 +129,10 @@ impl Exposition {
             }
         }
         (released, next)
+    }
+
+    fn settings(&self) -> config::Exposition {
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Board> {

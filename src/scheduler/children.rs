@@ -1,14 +1,21 @@
 //! The targets beneath a target.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use tokio_util::sync::CancellationToken;
 
-/// Running targets by id, each with what ends it. Dropping the whole ends all.
-#[derive(Debug, Default)]
-pub(super) struct Children(BTreeMap<String, CancellationToken>);
+/// Running targets by what tells them apart, each with what ends it. Dropping the whole ends all.
+#[derive(Debug)]
+pub(super) struct Children<K>(BTreeMap<K, CancellationToken>);
 
-impl Children {
+impl<K> Default for Children<K> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<K: Ord> Children<K> {
     /// Whether none is running.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -18,27 +25,37 @@ impl Children {
     pub(super) fn reconcile<T>(
         &mut self,
         parent: &CancellationToken,
-        wanted: BTreeMap<&str, T>,
+        wanted: BTreeMap<K, T>,
         mut start: impl FnMut(T, CancellationToken),
     ) {
+        self.keep(|id| wanted.contains_key(id));
+        for (id, what) in wanted {
+            if let Entry::Vacant(place) = self.0.entry(id) {
+                let stop = parent.child_token();
+                place.insert(stop.clone());
+                start(what, stop);
+            }
+        }
+    }
+
+    /// Ends those that are not wanted any more.
+    pub(super) fn keep(&mut self, is_wanted: impl Fn(&K) -> bool) {
         self.0.retain(|id, stop| {
-            let stays = wanted.contains_key(id.as_str());
+            let stays = is_wanted(id);
             if !stays {
                 stop.cancel();
             }
             stays
         });
-        for (id, what) in wanted {
-            if !self.0.contains_key(id) {
-                let stop = parent.child_token();
-                self.0.insert(id.to_owned(), stop.clone());
-                start(what, stop);
-            }
-        }
+    }
+
+    /// Which are running.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &K> {
+        self.0.keys()
     }
 }
 
-impl Drop for Children {
+impl<K> Drop for Children<K> {
     fn drop(&mut self) {
         self.0.values().for_each(CancellationToken::cancel);
     }

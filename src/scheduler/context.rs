@@ -2,43 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::FirstPass;
+use super::alone::Polled;
 use super::poll::{self, Sweep};
-use crate::api::Client;
+use super::{FirstPass, Scope, Settings};
 use crate::clock::Clock;
 use crate::collect::Notes;
-use crate::config::{Collector, Collectors, WorkspaceFilter};
 use crate::ledger::Ledger;
 use crate::metrics::{Exposition, OwnMetrics};
 use crate::model::{ScopeId, Target};
 
-/// An account in a region: where to poll, and what of it.
-pub struct Scope {
-    /// Its name.
-    pub id: ScopeId,
-    /// Speaks to it.
-    pub client: Client,
-    /// Which of its workspaces are watched.
-    pub workspaces: WorkspaceFilter,
-    /// Pages of one history that are asked for at a time.
-    pub max_in_flight: usize,
-}
-
-/// What all polls share.
-pub struct Context {
-    /// What is polled, and how often.
-    pub collectors: Collectors,
-    /// The most pages of one sweep.
-    pub pages_max: u32,
-    /// How old what is shown may be.
-    pub stale_after: Duration,
-    /// How long an ended session is kept after the service lists it no more.
-    pub retention: Duration,
+/// What polls work with, whatever the settings.
+pub struct Surroundings {
     /// Where sessions and changes are counted.
     pub ledger: Ledger,
     /// Where complete sweeps are shown.
@@ -49,25 +28,58 @@ pub struct Context {
     pub clock: Clock,
     /// Which targets are still without a first sweep.
     pub first_pass: FirstPass,
+}
+
+/// What all polls share.
+pub(super) struct Context {
+    /// As they are now.
+    pub(super) settings: watch::Sender<Arc<Settings>>,
+    pub(super) ledger: Ledger,
+    pub(super) exposition: Arc<Exposition>,
+    pub(super) own: Arc<OwnMetrics>,
+    pub(super) clock: Clock,
+    pub(super) first_pass: FirstPass,
     /// Ends all polls.
-    pub stop: CancellationToken,
+    pub(super) stop: CancellationToken,
     /// All polls.
-    pub tasks: TaskTracker,
+    pub(super) tasks: TaskTracker,
     /// Which scope watches a workspace.
-    pub claims: Claims,
+    pub(super) claims: Claims,
+    /// Which targets are polled.
+    pub(super) polled: Polled,
 }
 
 impl Context {
+    pub(super) fn new(surroundings: Surroundings, settings: Settings) -> Self {
+        let Surroundings { ledger, exposition, own, clock, first_pass } = surroundings;
+        Self {
+            settings: watch::Sender::new(Arc::new(settings)),
+            ledger,
+            exposition,
+            own,
+            clock,
+            first_pass,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            claims: Claims::default(),
+            polled: Polled::default(),
+        }
+    }
+
+    /// The settings as they are now.
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.borrow())
+    }
+
     /// Starts to poll a target until `stop`.
     pub(super) fn spawn<S: Sweep + 'static>(
         self: &Arc<Self>,
         target: Target,
-        timing: Collector,
         sweep: S,
         stop: CancellationToken,
     ) {
         let first = self.first_pass.expect_one();
-        self.tasks.spawn(poll::poll(Arc::clone(self), target, timing, sweep, stop, first));
+        self.tasks.spawn(poll::poll(Arc::clone(self), target, sweep, stop, first));
     }
 
     /// Counts what was odd about rows.
@@ -79,7 +91,7 @@ impl Context {
 
 /// Which scope watches a workspace: a workspace that two of them reach must not be counted twice.
 #[derive(Debug, Default)]
-pub struct Claims(Mutex<BTreeMap<String, ScopeId>>);
+pub(super) struct Claims(Mutex<BTreeMap<String, ScopeId>>);
 
 impl Claims {
     /// Claims what the settings name by id; they name no workspace twice.
@@ -102,6 +114,11 @@ impl Claims {
                 Ok(())
             }
         }
+    }
+
+    /// Lets go of all workspaces of a scope.
+    pub(super) fn release(&self, scope: &ScopeId) {
+        self.keep(scope, |_| false);
     }
 
     /// Lets go of the workspaces of a scope that are no longer listed.

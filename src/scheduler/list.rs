@@ -16,6 +16,7 @@ const ATTEMPTS_MAX: u32 = 3;
 /// used: with any of these, a resource that `rows` lacks may well be there.
 pub(super) async fn read_list<R, F, Fut>(
     context: &Context,
+    pages_max: u32,
     kind: TargetKind,
     rows: &mut BTreeMap<String, R::Observation>,
     id: fn(&R::Observation) -> &str,
@@ -29,7 +30,7 @@ where
     let mut attempt = 1;
     loop {
         rows.clear();
-        match pass(context, kind, rows, id, &fetch).await {
+        match pass(context, pages_max, kind, rows, id, &fetch).await {
             Err(error) if error.reason == FailureReason::Inconsistent && attempt < ATTEMPTS_MAX => {
                 attempt += 1;
                 context.own.sweeps.restart(kind);
@@ -41,6 +42,7 @@ where
 
 async fn pass<R, F, Fut>(
     context: &Context,
+    pages_max: u32,
     kind: TargetKind,
     rows: &mut BTreeMap<String, R::Observation>,
     id: fn(&R::Observation) -> &str,
@@ -51,7 +53,7 @@ where
     F: Fn(Option<String>) -> Fut,
     Fut: Future<Output = Result<Page<R>, ApiError>>,
 {
-    let mut paging = TokenPaging::new(context.pages_max);
+    let mut paging = TokenPaging::new(pages_max);
     let mut token = None;
     let (mut repeated, mut unusable) = (0_usize, 0_usize);
     loop {

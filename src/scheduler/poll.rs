@@ -11,74 +11,111 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::first_pass::Expected;
-use super::{Context, SweepError};
-use crate::api::Resume;
-use crate::config::Collector;
+use super::timetable::Timetable;
+use super::{Context, Scope, Settings, SweepError};
+use crate::api::{Client, Resume};
 use crate::journal::Journal;
 use crate::metrics::Failure;
-use crate::model::{FailureReason, Target, TargetKind};
+use crate::model::{FailureReason, Target};
 
-/// The largest share of an interval by which a sweep comes early or late, so that targets do not keep step.
-const JITTER: f64 = 0.05;
-/// The longest wait before a target's first sweep: children of one parent spread over it.
-const SPREAD_MAX: Duration = Duration::from_millis(500);
+/// What a sweep works with from its begin to its end.
+#[derive(Clone)]
+pub(super) struct Round {
+    pub(super) settings: Arc<Settings>,
+    pub(super) scope: Arc<Scope>,
+    /// Begins no request that cannot end before the sweep's deadline.
+    pub(super) client: Client,
+    deadline: Duration,
+}
+
+impl Round {
+    /// One that begins now; `None` where the target is not to be swept.
+    fn begin(target: &Target, settings: Arc<Settings>) -> Option<Self> {
+        let (collector, scope) = settings.of(target)?;
+        let (scope, deadline) = (Arc::clone(scope), collector.deadline);
+        let client = scope.client.until(Instant::now() + deadline);
+        Some(Self { settings, scope, client, deadline })
+    }
+}
 
 /// Reads a target once.
 pub(super) trait Sweep: Send {
-    /// Reads it; no request is begun that cannot end before the deadline. The future may be dropped at any point.
-    fn sweep(&mut self, deadline: Instant) -> impl Future<Output = Result<(), SweepError>> + Send;
+    /// Reads it. The future may be dropped at any point.
+    fn sweep(&mut self, round: Round) -> impl Future<Output = Result<(), SweepError>> + Send;
+
+    /// Follows other settings, between two sweeps and without a request. True where these take a sweep at once.
+    fn adopt(&mut self, _settings: &Settings) -> bool {
+        false
+    }
 }
 
 /// Polls a target until `stop`.
 pub(super) async fn poll<S: Sweep>(
     context: Arc<Context>,
     target: Target,
-    timing: Collector,
     mut sweep: S,
     stop: CancellationToken,
     first: Expected,
 ) {
+    let Some(alone) = stop.run_until_cancelled(context.polled.alone(&target)).await else { return };
     let mut first = Some(first);
     let (mut journal, mut resume) = (Journal::default(), None);
     context.exposition.update(|board| _ = board.target(&target));
-    let mut next = Instant::now() + spread(&target, timing.interval);
+    let mut settings = context.settings.subscribe();
+    let mut timetable = Timetable::new(&target, &settings.borrow_and_update());
     loop {
         tokio::select! {
-            () = tokio::time::sleep_until(next) => {}
+            () = timetable.due() => {}
             // What the service kept refusing may be over, and is found out sooner than the interval says.
             () = resumed(resume.as_ref()) => {}
+            // The sender lives as long as the context.
+            _ = settings.changed() => {
+                let now = Arc::clone(&settings.borrow_and_update());
+                timetable.adopt(&target, &now);
+                if now.of(&target).is_some() && sweep.adopt(&now) {
+                    timetable.soon(&target);
+                }
+                continue;
+            }
             () = stop.cancelled() => break,
         }
+        resume = None;
+        // Where there is none, this target is about to end, or waits for other settings.
+        let Some(round) = Round::begin(&target, context.settings()) else { continue };
+        timetable.begin();
         let started = Instant::now();
-        let attempt = AssertUnwindSafe(sweep.sweep(started + timing.deadline)).catch_unwind();
-        let outcome = tokio::select! {
-            outcome = tokio::time::timeout(timing.deadline, attempt) => outcome,
+        let swept = tokio::select! {
+            swept = attempt(&mut sweep, round) => swept,
             () = stop.cancelled() => break,
         };
-        let result = match outcome {
-            Ok(Ok(result)) => result,
-            Ok(Err(_panic)) => Err(SweepError::new(
-                FailureReason::Internal,
-                "the sweep panicked: a defect of the exporter; the log has the place",
-            )),
-            Err(_elapsed) => Err(SweepError::new(
-                FailureReason::Overrun,
-                format!(
-                    "the sweep was not over after its deadline of {}",
-                    humantime::format_duration(timing.deadline)
-                ),
-            )),
-        };
-        let error = result.err();
+        let error = swept.err();
         tell(&context, &target, started.elapsed(), error.as_ref(), &mut journal);
         resume = error.and_then(|error| error.resume);
         first = None;
-        next = started + jittered(timing.interval);
     }
-    drop(first);
+    // What it holds of others is let go before anybody else has the target.
+    drop((sweep, first));
     if !context.stop.is_cancelled() {
         tracing::info!(kind = %target.kind, workspace_id = target.workspace_id, livy_compute_id = target.livy_compute_id, "gone: no longer polled");
         context.exposition.update(|board| board.remove_target(&target));
+    }
+    drop(alone);
+}
+
+/// One sweep, within its deadline and whatever becomes of it.
+async fn attempt<S: Sweep>(sweep: &mut S, round: Round) -> Result<(), SweepError> {
+    let deadline = round.deadline;
+    let swept = AssertUnwindSafe(sweep.sweep(round)).catch_unwind();
+    match tokio::time::timeout(deadline, swept).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_panic)) => Err(SweepError::new(
+            FailureReason::Internal,
+            "the sweep panicked: a defect of the exporter; the log has the place",
+        )),
+        Err(_elapsed) => Err(SweepError::new(
+            FailureReason::Overrun,
+            format!("the sweep was not over after its deadline of {}", humantime::format_duration(deadline)),
+        )),
     }
 }
 
@@ -137,16 +174,4 @@ fn tell(
             tracing::debug!(kind = %kind, workspace_id, livy_compute_id, reason = %error.reason, "sweep failed again: {error}");
         }
     }
-}
-
-fn spread(target: &Target, interval: Duration) -> Duration {
-    match target.kind {
-        // Nothing is known before it: at once.
-        TargetKind::Workspaces => Duration::ZERO,
-        _ => SPREAD_MAX.min(interval / 10).mul_f64(rand::random::<f64>()),
-    }
-}
-
-fn jittered(interval: Duration) -> Duration {
-    interval.mul_f64(1.0 + JITTER * (2.0 * rand::random::<f64>() - 1.0))
 }

@@ -176,7 +176,8 @@ mod tests {
         }
         for (name, html) in &pages {
             for link in html.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
-                let Some(link) = link.strip_prefix(INDEX).or_else(|| link.strip_prefix('#').map(|_| link)) else {
+                let Some(link) = link.strip_prefix(INDEX).or_else(|| link.strip_prefix('#').map(|_| link))
+                else {
                     assert!(link.starts_with("https://"), "{name}: {link}");
                     continue;
                 };

@@ -12,7 +12,7 @@ use hyper::{Request, Response, StatusCode, Version};
 
 use super::activity::{Activity, Watched};
 use super::auth::Verdict;
-use super::{Chunks, Cut, Front, routes};
+use super::{Chunks, Cut, Front, lifecycle, routes};
 
 /// The largest part of a body that HTTP/2 is handed at a time.
 const HTTP2_PART_BYTES_MAX: usize = 64 * 1024;
@@ -26,6 +26,7 @@ pub(super) async fn answer(
     let answering = activity.request();
     let is_http2 = request.version() == Version::HTTP_2;
     let answer = match admit(&front, &request).await {
+        Ok(()) if lifecycle::concerns(&request) => lifecycle::answer(&front.server, &request).await,
         Ok(()) => routes::answer(&front.server, &request).await,
         Err(cut) => {
             front.observer.on_cut(cut);

@@ -1,14 +1,16 @@
 //! The HTTP server. Invariant: an answer is made of what is ready in memory; it never waits for the remote API, for the
-//! ledger, or for another scrape. The explanation of a counter alone is read from the ledger, elsewhere than here.
+//! ledger, or for another scrape. The explanation of a counter is read from the ledger, elsewhere than here, and a reload
+//! waits for the settings.
 
 mod activity;
 mod auth;
 mod body;
 mod connection;
-mod gate;
-mod limits;
 mod docs;
 mod document;
+mod gate;
+mod lifecycle;
+mod limits;
 mod listen;
 mod negotiate;
 mod rate;
@@ -20,8 +22,8 @@ mod tls;
 mod web;
 
 pub use body::Chunks;
+pub use lifecycle::{Lifecycle, Reloaded};
 pub use limits::Observer;
-
 pub use listen::{BindError, Handed, Listener, bind, bind_all};
 pub use readiness::{Readiness, Stage};
 pub use series::{
@@ -29,8 +31,8 @@ pub use series::{
     SessionPart, SessionsPart,
 };
 pub use status::{
-    API_VERSION, Advice, ClusterRow, ConsumerRow, Consumers, CredentialsRow, FailureRow, LedgerRow, Place,
-    ROWS_MAX, ScopeRow, SessionRow, Status, TargetRow, Watched, advice,
+    API_VERSION, Advice, ClusterRow, ConfigStatus, ConsumerRow, Consumers, CredentialsRow, FailureRow,
+    LedgerRow, Place, ROWS_MAX, ScopeRow, SessionRow, Status, TargetRow, Watched, advice,
 };
 pub use web::{WebConfig, WebConfigError};
 
@@ -72,6 +74,8 @@ pub struct Server {
     pub content: Arc<dyn Content>,
     /// What `/-/ready` tells.
     pub readiness: Readiness,
+    /// Reads the settings again; `None` where that is not for whoever reaches the server.
+    pub lifecycle: Option<Arc<dyn Lifecycle>>,
     /// Path of the metrics page.
     pub telemetry_path: String,
 }

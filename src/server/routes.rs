@@ -30,7 +30,7 @@ pub(super) fn answer<B>(
     if is_read && path == SERIES_PATH {
         return match series::parse(request.uri().query().unwrap_or_default()) {
             Ok(query) => Either::Right(Either::Right(explain(server.content.series(query)))),
-            Err(wrong) => Either::Left(ready(series::respond(Err(wrong)))),
+            Err(wrong) => Either::Left(ready(series::respond(&Err(wrong)))),
         };
     }
     Either::Left(ready(at_once(server, request)))
@@ -51,7 +51,7 @@ fn metrics(form: &Form, rendered: Result<Vec<Bytes>, NotRendered>) -> Response<C
 }
 
 async fn explain(answer: super::SeriesAnswer) -> Response<Chunks> {
-    series::respond(answer.await)
+    series::respond(&answer.await)
 }
 
 /// What is ready in memory.
@@ -110,7 +110,7 @@ fn page(server: &Server) -> Response<Chunks> {
     }
 }
 
-fn text(status: StatusCode, text: String) -> Response<Chunks> {
+pub(super) fn text(status: StatusCode, text: String) -> Response<Chunks> {
     with_type(status, TEXT, text.into())
 }
 
@@ -164,6 +164,7 @@ mod tests {
         Server {
             content: Arc::new(Fixed),
             readiness: Readiness::default(),
+            lifecycle: None,
             telemetry_path: "/metrics".into(),
         }
     }
@@ -235,7 +236,8 @@ mod tests {
             let policy = header("content-security-policy");
             assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{path}: {policy}");
             assert!(!policy.contains("unsafe") && !policy.contains("script-src"), "{path}: {policy}");
-            let others = ["x-content-type-options", "x-frame-options", "referrer-policy", "cache-control"].map(header);
+            let others =
+                ["x-content-type-options", "x-frame-options", "referrer-policy", "cache-control"].map(header);
             assert_eq!(others, ["nosniff", "DENY", "no-referrer", "no-store"], "{path}");
         }
     }

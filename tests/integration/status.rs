@@ -86,7 +86,8 @@ fn the_status_of_a_seeded_world_is_as_it_was() {
     let documentation = fs::read_to_string("docs/api.md").unwrap();
     let mut names = std::collections::BTreeSet::new();
     fields(&serde_json::from_str(&golden).unwrap(), &mut names);
-    names.extend(["means", "what_to_do", "documentation", "code", "request_id", "message"].map(str::to_owned));
+    names
+        .extend(["means", "what_to_do", "documentation", "code", "request_id", "message"].map(str::to_owned));
     for name in names {
         assert!(documentation.contains(&format!("`{name}`")), "{name} is not in docs/api.md");
     }
@@ -125,7 +126,8 @@ fn explained(daemon: &Daemon, page: &Page) -> Vec<Value> {
         assert_eq!(answer["value"].as_f64(), Some(value), "{path}: {answer:#}");
         assert_eq!(answer["adds_up"], true, "{path}");
         let figure = |at: &str| answer.pointer(at).and_then(Value::as_i64).unwrap();
-        let listed: i64 = answer["largest"].as_array().unwrap().iter().map(|s| s["counted"].as_i64().unwrap()).sum();
+        let listed: i64 =
+            answer["largest"].as_array().unwrap().iter().map(|s| s["counted"].as_i64().unwrap()).sum();
         let parts = listed + figure("/sessions/left_out") + figure("/pruned/counted");
         assert_eq!(parts, figure("/total/counted"), "{path}: {answer:#}");
         answers.push(answer);
@@ -142,7 +144,8 @@ fn every_counter_is_made_of_its_sessions_to_the_last_digit() {
     // The largest come first, and a limit leaves the rest out.
     let (path, _) = questions(&daemon.scrape()).remove(0);
     let (_, few) = get(&daemon, &path.replace("limit=1000", "limit=2"));
-    let all: Vec<i64> = answers[0]["largest"].as_array().unwrap().iter().map(|s| s["counted"].as_i64().unwrap()).collect();
+    let all: Vec<i64> =
+        answers[0]["largest"].as_array().unwrap().iter().map(|s| s["counted"].as_i64().unwrap()).collect();
     assert!(all.is_sorted_by(|a, b| a >= b) && all.len() > 10, "{all:?}");
     assert_eq!(few["largest"].as_array().unwrap().len(), 2);
     assert_eq!(few["sessions"]["left_out"], all[2..].iter().sum::<i64>());
@@ -217,7 +220,9 @@ fn what_is_wrong_with_a_question_is_told_with_what_is_accepted() {
     }
     let workspace = &lab.world().workspace_ids()[0];
     let gateway = &lab.world().gateways(workspace)[0].id;
-    let query = format!("?metric=livy_cu_seconds_total&workspace_id={workspace}&livy_compute_id={gateway}&queue=none");
+    let query = format!(
+        "?metric=livy_cu_seconds_total&workspace_id={workspace}&livy_compute_id={gateway}&queue=none"
+    );
     assert_eq!(error(&query), (404, "the gateway has no sessions on this queue".to_owned()));
     assert_eq!(ask("?metric=up").1["api_version"], json!(1));
 }

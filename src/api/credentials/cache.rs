@@ -154,6 +154,10 @@ impl CredentialsProvider for Cached {
             self.wish.notify_one();
         }
     }
+
+    fn look(&self) {
+        self.wish.notify_one();
+    }
 }
 
 /// The task behind a [`Cached`].

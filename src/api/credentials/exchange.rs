@@ -24,8 +24,9 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 pub(super) fn client(tools: &Tools, endpoint: &Endpoint) -> Result<(Origin, reqwest::Client), Failure> {
     let built = || -> Result<_, SetupError> {
         let origin = Origin::new("", Network::Public, Some(endpoint))?;
-        let proxy = tools.limits.proxy.clone().filter(|_| endpoint.https);
-        let http = http_client(&origin, &config::Api { proxy, ..tools.limits.clone() })?;
+        let limits = tools.limits.load();
+        let proxy = limits.proxy.clone().filter(|_| endpoint.https);
+        let http = http_client(&origin, &config::Api { proxy, ..config::Api::clone(&limits) })?;
         Ok((origin, http))
     };
     built().map_err(|error| Failure::from(Cause::from(error)))

@@ -23,6 +23,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use error::CredentialsError;
@@ -84,6 +85,9 @@ pub trait CredentialsProvider: fmt::Debug + Send + Sync {
 
     /// The service does not accept these keys, as the code of its answer says; others are worth a look.
     fn rejected(&self, _keys: &AccessCredentials, _code: &str) {}
+
+    /// Files may have changed: to be looked at now rather than in passing.
+    fn look(&self) {}
 }
 
 /// Told of the keys that come.
@@ -101,8 +105,8 @@ impl CredentialsObserver for () {
 pub struct ProviderOptions<'a> {
     /// Whose keys.
     pub account: &'a config::Account,
-    /// The authorities and the proxy for what is asked over the network.
-    pub limits: &'a config::Api,
+    /// The authorities, the proxy and the timeouts of what is asked over the network, as they are when it is.
+    pub limits: Arc<ArcSwap<config::Api>>,
     /// Looks up an environment variable.
     pub env: Box<tools::Env>,
     /// Dates requests; judges what has expired.

@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 
 use crate::clock::Clock;
 use crate::config::{self, Account, Endpoint, Network};
@@ -20,7 +23,7 @@ pub(super) struct Tools {
     /// Whether a URI of the environment may be plain http on another machine.
     pub(super) allow_http: bool,
     /// The authorities, the proxy and the timeouts of requests.
-    pub(super) limits: config::Api,
+    pub(super) limits: Arc<ArcSwap<config::Api>>,
     pub(super) clock: Clock,
 }
 
@@ -34,7 +37,12 @@ pub(super) struct StsPlace {
 }
 
 impl Tools {
-    pub(super) fn new(account: &Account, limits: &config::Api, env: Box<Env>, clock: Clock) -> Self {
+    pub(super) fn new(
+        account: &Account,
+        limits: Arc<ArcSwap<config::Api>>,
+        env: Box<Env>,
+        clock: Clock,
+    ) -> Self {
         let mut tools = Self {
             env,
             sts: StsPlace {
@@ -47,7 +55,7 @@ impl Tools {
                 .clone()
                 .unwrap_or_else(|| Endpoint { https: false, authority: METADATA.to_owned() }),
             allow_http: account.allow_http,
-            limits: limits.clone(),
+            limits,
             clock,
         };
         let region = tools.variable("ALIBABA_CLOUD_STS_REGION");

@@ -5,16 +5,17 @@ use super::*;
 use crate::api::ApiError;
 
 async fn failure(https: bool, authority: &str) -> ApiError {
+    let (endpoint, limits) =
+        (Endpoint { https, authority: authority.into() }, Api { retries: 1, ..limits() });
     let client = Client::new(ClientOptions {
         region: "cn-hangzhou",
-        network: Network::Public,
-        endpoint: Some(&Endpoint { https, authority: authority.into() }),
-        limits: &Api { retries: 1, ..limits() },
+        transport: Transport::new("cn-hangzhou", Network::Public, Some(&endpoint), &limits).unwrap(),
+        limits: &limits,
         credentials: provider_for(&long_lived(), |_| None),
         clock: Clock::manual(NOW),
         observer: Arc::new(()),
     });
-    client.unwrap().list_workspaces(None, 1).await.unwrap_err()
+    client.list_workspaces(None, 1).await.unwrap_err()
 }
 
 #[tokio::test]

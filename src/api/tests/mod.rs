@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::credentials::provider_for;
-use super::{Client, ClientOptions, RequestObserver};
+use super::{Client, ClientOptions, RequestObserver, Transport};
 use crate::clock::Clock;
 use crate::config::{AccessKey, Api, Credentials, Endpoint, Network};
 use crate::model::{Action, FailureReason, Outcome};
@@ -81,16 +81,16 @@ fn long_lived() -> Credentials {
 }
 
 fn client_to(authority: &str, limits: &Api, credentials: &Credentials, observer: Arc<Notes>) -> Client {
+    let endpoint = Endpoint { https: false, authority: authority.into() };
+    let transport = Transport::new("cn-hangzhou", Network::Public, Some(&endpoint), limits).unwrap();
     Client::new(ClientOptions {
         region: "cn-hangzhou",
-        network: Network::Public,
-        endpoint: Some(&Endpoint { https: false, authority: authority.into() }),
+        transport,
         limits,
         credentials: provider_for(credentials, |_| None),
         clock: Clock::manual(NOW),
         observer,
     })
-    .unwrap()
 }
 
 fn client(stub: &Stub) -> Client {

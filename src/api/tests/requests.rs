@@ -175,18 +175,8 @@ fn plain_http_needs_no_certificate_authorities() {
 #[test]
 fn a_bad_ca_file_or_proxy_is_a_clear_error() {
     let directory = tempfile::tempdir().unwrap();
-    let build = |limits: &Api| {
-        let options = ClientOptions {
-            region: "cn-hangzhou",
-            network: Network::Public,
-            endpoint: None,
-            limits,
-            credentials: provider_for(&long_lived(), |_| None),
-            clock: Clock::System,
-            observer: Arc::new(()),
-        };
-        Client::new(options).map(|_| ()).unwrap_err().to_string()
-    };
+    let build =
+        |limits: &Api| Transport::new("cn-hangzhou", Network::Public, None, limits).unwrap_err().to_string();
     let with_ca = |name: &str, pem: &str| {
         let path = directory.path().join(name);
         std::fs::write(&path, pem).unwrap();

@@ -19,7 +19,7 @@ const SECRET_BYTES_MAX: usize = 64 << 10;
 /// The largest file of profiles, in bytes.
 const PROFILES_BYTES_MAX: usize = 1 << 20;
 
-/// Where an account's keys come from.
+/// Where an account's keys come from; equal where the settings say the same, whatever files hold.
 #[derive(Clone, Debug)]
 pub enum Credentials {
     /// The default chain of the official SDKs.
@@ -82,8 +82,28 @@ impl Credentials {
     }
 }
 
+impl PartialEq for Credentials {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Default, Self::Default) => true,
+            (Self::Static(one), Self::Static(another)) => one == another,
+            (Self::Sts(key, token), Self::Sts(another, other)) => key == another && token == other,
+            (Self::RamRoleArn(role, source), Self::RamRoleArn(another, other)) => {
+                role == another && source == other
+            }
+            (Self::Oidc(one), Self::Oidc(another)) => one == another,
+            (Self::EcsRamRole(one), Self::EcsRamRole(another)) => one == another,
+            (Self::CredentialsUri(one), Self::CredentialsUri(another)) => {
+                one.expose_secret() == another.expose_secret()
+            }
+            (Self::Profile(one), Self::Profile(another)) => one == another,
+            _ => false,
+        }
+    }
+}
+
 /// An AccessKey pair.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AccessKey {
     /// The AccessKey id. Not a secret, but not for labels or logs either.
     pub id: Secret,
@@ -98,6 +118,16 @@ pub enum Secret {
     Inline(SecretString),
     /// In this file, to be read anew whenever it changes.
     File(PathBuf),
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Inline(one), Self::Inline(another)) => one.expose_secret() == another.expose_secret(),
+            (Self::File(one), Self::File(another)) => one == another,
+            _ => false,
+        }
+    }
 }
 
 impl Secret {

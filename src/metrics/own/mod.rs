@@ -49,6 +49,7 @@ pub struct OwnMetrics {
     snapshot_age: Gauge,
     config_loaded: IntGauge,
     config_loaded_at: Gauge,
+    awaiting_restart: IntGauge,
     families: Families,
     process: Process,
 }
@@ -80,7 +81,7 @@ impl OwnMetrics {
         let build =
             make.gauges("exporter_build_info", "The running program: its version; always 1.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        Ok(Self {
+        let own = Self {
             api: ApiMetrics::new(&make, fields)?,
             credentials: CredentialsMetrics::new(&make)?,
             scopes: ScopeMetrics::new(&make, scopes)?,
@@ -99,15 +100,33 @@ impl OwnMetrics {
                 "exporter_config_last_reload_success_timestamp_seconds",
                 "When settings were last read that were good, in Unix seconds.",
             )?,
+            awaiting_restart: make.gauge(
+                "exporter_config_keys_awaiting_restart",
+                "Settings that differ from what they were at the start and take effect at a restart only.",
+            )?,
             families: make.families(),
             process: Process::new(),
-        })
+        };
+        own.credentials.watch(scopes.iter().map(|scope| scope.account.clone()));
+        Ok(own)
     }
 
-    /// Good settings were read and are in force.
-    pub fn config_loaded(&self, at: UnixMillis) {
+    /// Good settings were read and are in force, but for so many that take a restart.
+    pub fn config_loaded(&self, at: UnixMillis, awaiting_restart: usize) {
         self.config_loaded.set(1);
         self.config_loaded_at.set(seconds(at));
+        self.awaiting_restart.set(i64::try_from(awaiting_restart).unwrap_or(i64::MAX));
+    }
+
+    /// Settings were read and refused; those before them are in force.
+    pub fn config_refused(&self) {
+        self.config_loaded.set(0);
+    }
+
+    /// These scopes are watched from now on, and no others.
+    pub fn watch(&self, scopes: &[ScopeId]) {
+        self.scopes.watch(scopes);
+        self.credentials.watch(scopes.iter().map(|scope| scope.account.clone()));
     }
 
     /// The families as they are now, with the figures that only a scrape asks for: the end of a page.

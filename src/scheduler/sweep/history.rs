@@ -6,25 +6,22 @@ use futures_util::StreamExt;
 use futures_util::future::Either;
 use futures_util::stream::FuturesUnordered;
 
-use super::Workspace;
-use crate::api::Client;
 use crate::clock::UnixMillis;
 use crate::collect::{HistoryPage, Notes, ReadPages, observe_all};
 use crate::ledger::{Applied, Discovered, Pass};
 use crate::model::{GatewayId, SessionObservation, Target, TargetKind};
+use crate::scheduler::poll::Round;
 use crate::scheduler::{Context, SweepError};
 
 /// The session history of a Livy gateway.
 pub(super) struct History {
     pub(super) context: Arc<Context>,
-    pub(super) workspace: Workspace,
+    /// Since when its account and region are watched.
+    pub(super) watched_since: UnixMillis,
     pub(super) target: Target,
     pub(super) gateway: GatewayId,
     /// `gmtCreate`
     pub(super) created: Option<UnixMillis>,
-    pub(super) page_size: u32,
-    /// What asks for pages; with the deadline of the sweep under way.
-    pub(super) client: Client,
 }
 
 /// Pages that are read or wait for the ledger at a time: enough to share a commit, few enough to hold in memory.
@@ -53,23 +50,25 @@ impl History {
         let found = Discovered {
             gateway: self.gateway.clone(),
             created: self.created,
-            watched_since: self.workspace.watched_since,
+            watched_since: self.watched_since,
         };
         Ok(ledger.begin_pass(found, clock.now()).await?)
     }
 
-    /// Reads all pages that `reader` asks for; the inner error is its own.
+    /// Reads all pages that `reader` asks for, of `page_size` rows; the inner error is its own.
     pub(super) async fn read<R: ReadPages>(
         &self,
+        round: &Round,
+        page_size: u32,
         pass: Pass,
         reader: &mut R,
     ) -> Result<Result<(), R::Error>, SweepError> {
         // Pages that wait for the disk keep none from being asked for.
         let (mut under_way, mut asked_for) = (FuturesUnordered::new(), 0);
         loop {
-            while asked_for < self.workspace.scope.max_in_flight && under_way.len() < UNDER_WAY_MAX {
+            while asked_for < round.scope.max_in_flight && under_way.len() < UNDER_WAY_MAX {
                 let Some(number) = reader.next_page() else { break };
-                under_way.push(Either::Left(self.fetch(number)));
+                under_way.push(Either::Left(self.fetch(round, page_size, number)));
                 asked_for += 1;
             }
             let Some(step) = under_way.next().await else { return Ok(Ok(())) };
@@ -96,16 +95,11 @@ impl History {
     }
 
     /// Reads one page.
-    async fn fetch(&self, number: u32) -> Result<Step, SweepError> {
+    async fn fetch(&self, round: &Round, page_size: u32, number: u32) -> Result<Step, SweepError> {
         let GatewayId { workspace, livy_compute_id } = &self.gateway;
-        let page = self
+        let page = round
             .client
-            .list_livy_compute_sessions(
-                &workspace.workspace_id,
-                livy_compute_id,
-                number.into(),
-                self.page_size,
-            )
+            .list_livy_compute_sessions(&workspace.workspace_id, livy_compute_id, number.into(), page_size)
             .await?;
         self.context.own.sweeps.page(TargetKind::LivySessions);
         let mut notes = Notes::default();

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{History, SessionsSweep, Workspace};
@@ -11,15 +10,15 @@ use crate::collect::{Notes, observe_all};
 use crate::model::{GatewayObservation, Target, TargetKind, WorkspaceId};
 use crate::scheduler::children::Children;
 use crate::scheduler::list::keep_known;
-use crate::scheduler::poll::Sweep;
-use crate::scheduler::{Context, SweepError};
+use crate::scheduler::poll::{Round, Sweep};
+use crate::scheduler::{Context, Settings, SweepError};
 
 /// See the module.
 pub(super) struct GatewaysSweep {
     context: Arc<Context>,
     workspace: Workspace,
     stop: CancellationToken,
-    children: Children,
+    children: Children<String>,
     /// As the latest complete sweep saw them.
     known: BTreeMap<String, GatewayObservation>,
 }
@@ -29,32 +28,28 @@ impl GatewaysSweep {
         Self { context, workspace, stop, children: Children::default(), known: BTreeMap::new() }
     }
 
-    fn reconcile(&mut self, rows: &BTreeMap<String, GatewayObservation>) {
-        let Some(settings) = self.context.collectors.livy_sessions else { return };
-        let wanted: BTreeMap<&str, &GatewayObservation> =
-            rows.iter().map(|(id, row)| (id.as_str(), row)).collect();
+    /// Polls the history of each known gateway, if histories are polled.
+    fn reconcile(&mut self, settings: &Settings) {
+        let is_polled = settings.collectors.livy_sessions.is_some();
+        let wanted = self.known.iter().filter(|_| is_polled).map(|(id, row)| (id.clone(), row)).collect();
         self.children.reconcile(&self.stop, wanted, |row, stop| {
-            let scope = &self.workspace.scope.id;
+            let scope = &self.workspace.scope;
             let target = Target::livy_sessions(scope, &self.workspace.workspace_id, &row.livy_compute_id);
             let history = History {
                 context: Arc::clone(&self.context),
-                workspace: self.workspace.clone(),
+                watched_since: self.workspace.watched_since,
                 target: target.clone(),
                 gateway: target.gateway(),
                 created: row.created,
-                page_size: settings.collector.page_size,
-                client: self.workspace.scope.client.clone(),
             };
-            let sweep = SessionsSweep::new(history, settings);
-            self.context.spawn(target, settings.collector, sweep, stop);
+            self.context.spawn(target, SessionsSweep::new(history), stop);
         });
     }
 }
 
 impl Sweep for GatewaysSweep {
-    async fn sweep(&mut self, deadline: Instant) -> Result<(), SweepError> {
-        let client = self.workspace.scope.client.until(deadline);
-        let page = client.list_livy_compute(&self.workspace.workspace_id).await?;
+    async fn sweep(&mut self, round: Round) -> Result<(), SweepError> {
+        let page = round.client.list_livy_compute(&self.workspace.workspace_id).await?;
         self.context.own.sweeps.page(TargetKind::LivyGateways);
         let mut notes = Notes::default();
         // The list has no pages; should it repeat a gateway, the last row counts.
@@ -65,9 +60,9 @@ impl Sweep for GatewaysSweep {
         keep_known(&mut rows, &self.known, unusable);
         self.known.clone_from(&rows);
         self.context.note(&notes);
-        self.reconcile(&rows);
+        self.reconcile(&self.context.settings());
         let workspace = WorkspaceId {
-            account: self.workspace.scope.id.account.clone(),
+            account: self.workspace.scope.account.clone(),
             workspace_id: self.workspace.workspace_id.clone(),
         };
         let now = self.context.clock.now();
@@ -75,5 +70,10 @@ impl Sweep for GatewaysSweep {
             .exposition
             .update(|board| board.set_gateways(workspace, now, rows.into_values().collect()));
         Ok(())
+    }
+
+    fn adopt(&mut self, settings: &Settings) -> bool {
+        self.reconcile(settings);
+        false
     }
 }

@@ -1,7 +1,7 @@
 //! The session history of a Livy gateway: swept whole until its order is proven, then polled by the pages that can have
 //! changed, and swept whole again from time to time and after every surprise.
 
-use tokio::time::Instant;
+use std::time::Duration;
 
 use crate::clock::{UnixMillis, millis};
 use crate::collect::{Advance, HistoryPass, Listing, Settling, Surprise, Tracker, Unsettled, Verdict};
@@ -10,7 +10,7 @@ use crate::ledger::{Pass, Remembered};
 use crate::metrics::SessionsView;
 use crate::model::{FailureReason, TargetKind};
 use crate::scheduler::SweepError;
-use crate::scheduler::poll::Sweep;
+use crate::scheduler::poll::{Round, Sweep};
 
 use super::history::History;
 
@@ -20,9 +20,12 @@ const PASSES_MAX: u32 = 3;
 /// See the module.
 pub(super) struct SessionsSweep {
     history: History,
-    settings: LivySessions,
     /// What is known of the history between two polls.
     tracker: Option<Tracker>,
+    /// Of the pages that the tracker reckons with.
+    page_size: u32,
+    /// How long it follows an ended session.
+    settle: Duration,
     /// When the whole was last swept.
     full_pass_at: Option<UnixMillis>,
     /// Whether the ledger was asked what it remembers.
@@ -30,8 +33,15 @@ pub(super) struct SessionsSweep {
 }
 
 impl SessionsSweep {
-    pub(super) fn new(history: History, settings: LivySessions) -> Self {
-        Self { history, settings, tracker: None, full_pass_at: None, remembered: false }
+    pub(super) fn new(history: History) -> Self {
+        Self {
+            history,
+            tracker: None,
+            page_size: 0,
+            settle: Duration::ZERO,
+            full_pass_at: None,
+            remembered: false,
+        }
     }
 
     /// Takes up what the ledger remembers from before the start of the process.
@@ -45,7 +55,7 @@ impl SessionsSweep {
                 Unsettled { seen, index, settles }
             });
             let listing = Listing::remembered(counts, unsettled.collect());
-            self.tracker = Some(Tracker::new(Some(order), self.history.page_size.into(), listing));
+            self.tracker = Some(Tracker::new(Some(order), self.page_size.into(), listing));
             self.full_pass_at = Some(full_pass_at);
         }
         self.remembered = true;
@@ -53,16 +63,16 @@ impl SessionsSweep {
     }
 
     /// Whether the whole history is to be swept now.
-    fn is_due(&self, now: UnixMillis) -> bool {
+    fn is_due(&self, now: UnixMillis, full_sweep_interval: Duration) -> bool {
         let snapshot = self.history.context.ledger.snapshot();
         // Counters that are not shown yet wait for nothing else.
         let is_shown = snapshot.gateways.get(&self.history.gateway).is_some_and(|gateway| gateway.is_shown());
-        let interval = millis(self.settings.full_sweep_interval);
+        let interval = millis(full_sweep_interval);
         !is_shown || self.full_pass_at.is_none_or(|at| now.saturating_sub(at) >= interval)
     }
 
     /// Polls by the pages that can have changed; the inner error is why that does not do.
-    async fn poll(&mut self, settling: Settling) -> Result<Result<(), Surprise>, SweepError> {
+    async fn poll(&mut self, round: &Round, settling: Settling) -> Result<Result<(), Surprise>, SweepError> {
         // A poll that ends before its end leaves pages in the ledger that the tracker was not told of: it is put back
         // only when it knows all of them, else the ledger is asked anew.
         let mut tracker = self.tracker.take();
@@ -72,7 +82,7 @@ impl SessionsSweep {
         };
         let pass = self.history.begin().await?;
         loop {
-            if let Err(surprise) = self.history.read(pass, &mut poll).await? {
+            if let Err(surprise) = self.history.read(round, self.page_size, pass, &mut poll).await? {
                 return Ok(Err(surprise));
             }
             match poll.advance() {
@@ -94,7 +104,7 @@ impl SessionsSweep {
     }
 
     /// Sweeps the whole history, again if it moved meanwhile.
-    async fn sweep_whole(&mut self, settling: Settling) -> Result<(), SweepError> {
+    async fn sweep_whole(&mut self, round: &Round, settling: Settling) -> Result<(), SweepError> {
         let own = &self.history.context.own.sweeps;
         own.full_sweep();
         let (mut first, mut why) = (None, String::new());
@@ -103,8 +113,8 @@ impl SessionsSweep {
                 own.restart(TargetKind::LivySessions);
             }
             let pass = self.history.begin().await?;
-            match self.pass(pass, first, settling).await? {
-                Ok(history) => return self.complete(pass, history).await,
+            match self.pass(round, pass, first, settling).await? {
+                Ok(history) => return self.complete(round, pass, history).await,
                 Err(moved) => why = moved,
             }
             first.get_or_insert(pass);
@@ -117,14 +127,15 @@ impl SessionsSweep {
     /// missed is gone.
     async fn pass(
         &self,
+        round: &Round,
         pass: Pass,
         first: Option<Pass>,
         settling: Settling,
     ) -> Result<Result<HistoryPass, String>, SweepError> {
         let context = &self.history.context;
-        let mut whole = HistoryPass::new(self.history.page_size, context.pages_max, settling);
+        let mut whole = HistoryPass::new(self.page_size, round.settings.pages_max, settling);
         loop {
-            self.history.read(pass, &mut whole).await??;
+            self.history.read(round, self.page_size, pass, &mut whole).await??;
             let why = match whole.verdict() {
                 Verdict::Accounted => match context.ledger.unseen(pass, first, whole.oldest()).await? {
                     0 => return Ok(Ok(whole)),
@@ -138,7 +149,7 @@ impl SessionsSweep {
         }
     }
 
-    async fn complete(&mut self, pass: Pass, whole: HistoryPass) -> Result<(), SweepError> {
+    async fn complete(&mut self, round: &Round, pass: Pass, whole: HistoryPass) -> Result<(), SweepError> {
         let context = &self.history.context;
         let now = context.clock.now();
         context.ledger.complete_pass(pass, whole.order(), now).await?;
@@ -146,16 +157,17 @@ impl SessionsSweep {
         self.remembered = true;
         self.full_pass_at = Some(now);
         // What this pass has not seen is no longer listed; when it is old enough, it need not be kept.
-        let pruned = context.ledger.prune(pass, now.saturating_sub(millis(context.retention))).await?;
+        let before = now.saturating_sub(millis(round.settings.retention));
+        let pruned = context.ledger.prune(pass, before).await?;
         context.own.ledger.pruned_sessions(pruned);
         Ok(())
     }
 
     /// Shows what is listed now.
-    fn show(&self) {
+    fn show(&self, series_limit: usize) {
         let Some(tracker) = &self.tracker else { return };
         let context = &self.history.context;
-        let (active, dropped) = tracker.listing().active(self.settings.series_limit);
+        let (active, dropped) = tracker.listing().active(series_limit);
         context.own.sweeps.dropped_series("livy_session_info", dropped);
         let view = SessionsView { counts: tracker.listing().counts().clone(), active };
         let (gateway, now) = (self.history.gateway.clone(), context.clock.now());
@@ -164,17 +176,24 @@ impl SessionsSweep {
 }
 
 impl Sweep for SessionsSweep {
-    async fn sweep(&mut self, deadline: Instant) -> Result<(), SweepError> {
-        self.history.client = self.history.workspace.scope.client.until(deadline);
-        let settling = Settling { now: self.history.context.clock.now(), settle: self.settings.settle };
+    async fn sweep(&mut self, round: Round) -> Result<(), SweepError> {
+        // Where histories are not polled, no round begins.
+        let Some(settings) = round.settings.collectors.livy_sessions else { return Ok(()) };
+        let LivySessions { collector, full_sweep_interval, settle, series_limit } = settings;
+        let settling = Settling { now: self.history.context.clock.now(), settle };
+        if (self.page_size, self.settle) != (collector.page_size, settle) {
+            // The ledger knows sessions that the tracker does not follow, and their places whatever the pages.
+            (self.page_size, self.settle) = (collector.page_size, settle);
+            (self.tracker, self.remembered) = (None, false);
+        }
         if !self.remembered {
             self.remember(settling).await?;
         }
         let can_follow = self.tracker.as_ref().is_some_and(Tracker::can_follow);
-        if can_follow && !self.is_due(settling.now) {
-            match self.poll(settling).await? {
+        if can_follow && !self.is_due(settling.now, full_sweep_interval) {
+            match self.poll(&round, settling).await? {
                 Ok(()) => {
-                    self.show();
+                    self.show(series_limit);
                     return Ok(());
                 }
                 Err(surprise) => {
@@ -184,8 +203,8 @@ impl Sweep for SessionsSweep {
                 }
             }
         }
-        self.sweep_whole(settling).await?;
-        self.show();
+        self.sweep_whole(&round, settling).await?;
+        self.show(series_limit);
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ use session_clusters::ClustersSweep;
 /// What the sweeps of a workspace share.
 #[derive(Clone)]
 struct Workspace {
-    scope: std::sync::Arc<super::Scope>,
+    scope: crate::model::ScopeId,
     workspace_id: String,
     /// Since when its account and region are watched.
     watched_since: crate::clock::UnixMillis,

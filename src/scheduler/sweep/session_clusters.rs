@@ -3,16 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
 use super::Workspace;
-use crate::api::Client;
 use crate::clock::{UnixMillis, millis};
 use crate::collect::{Notes, Observe};
 use crate::ledger::ClusterSweep;
 use crate::model::{ClusterObservation, FailureReason, TargetKind, WorkspaceId};
 use crate::scheduler::list::read_list;
-use crate::scheduler::poll::Sweep;
+use crate::scheduler::poll::{Round, Sweep};
 use crate::scheduler::{Context, SweepError};
 
 /// Missing clusters that one sweep asks for by name; the others wait for the next one.
@@ -35,15 +32,16 @@ impl ClustersSweep {
 
     async fn list(
         &self,
-        client: &Client,
+        round: &Round,
         rows: &mut BTreeMap<String, ClusterObservation>,
     ) -> Result<(), SweepError> {
-        let page_size = self.context.collectors.session_clusters.map_or(1, |timing| timing.page_size);
+        let Round { settings, client, .. } = round;
+        let page_size = settings.collectors.session_clusters.map_or(1, |timing| timing.page_size);
         let workspace_id = &self.workspace.workspace_id;
         let fetch = |token: Option<String>| async move {
             client.list_session_clusters(workspace_id, token.as_deref(), page_size).await
         };
-        read_list(&self.context, TargetKind::SessionClusters, rows, id_of, fetch).await?;
+        read_list(&self.context, settings.pages_max, TargetKind::SessionClusters, rows, id_of, fetch).await?;
         Ok(())
     }
 
@@ -51,7 +49,7 @@ impl ClustersSweep {
     /// long as a gauge may be old. An error is the first question that was not answered: it concerns that cluster alone.
     async fn confirm(
         &mut self,
-        client: &Client,
+        round: &Round,
         rows: &mut BTreeMap<String, ClusterObservation>,
     ) -> Result<(), SweepError> {
         self.missing_since.retain(|id, _| self.known.contains_key(id) && !rows.contains_key(id));
@@ -60,7 +58,7 @@ impl ClustersSweep {
         let mut outcome = Ok(());
         for (number, (id, known)) in missing.into_iter().enumerate() {
             if number < CONFIRMATIONS_MAX {
-                match client.get_session_cluster(&self.workspace.workspace_id, &id).await {
+                match round.client.get_session_cluster(&self.workspace.workspace_id, &id).await {
                     Ok(row) => {
                         let mut notes = Notes::default();
                         rows.extend(row.observe(&mut notes).map(|row| (id.clone(), row)));
@@ -74,7 +72,7 @@ impl ClustersSweep {
             }
             let now = self.context.clock.now();
             let since = *self.missing_since.entry(id.clone()).or_insert(now);
-            if now.saturating_sub(since) < millis(self.context.stale_after) {
+            if now.saturating_sub(since) < millis(round.settings.stale_after) {
                 rows.insert(id, known);
             }
         }
@@ -87,16 +85,15 @@ fn id_of(row: &ClusterObservation) -> &str {
 }
 
 impl Sweep for ClustersSweep {
-    async fn sweep(&mut self, deadline: Instant) -> Result<(), SweepError> {
+    async fn sweep(&mut self, round: Round) -> Result<(), SweepError> {
         let mut rows = BTreeMap::new();
-        let client = self.workspace.scope.client.until(deadline);
-        let listed = self.list(&client, &mut rows).await;
-        let confirmed = if listed.is_ok() { self.confirm(&client, &mut rows).await } else { Ok(()) };
+        let listed = self.list(&round, &mut rows).await;
+        let confirmed = if listed.is_ok() { self.confirm(&round, &mut rows).await } else { Ok(()) };
         if listed.is_ok() {
             self.known.clone_from(&rows);
         }
         let workspace = WorkspaceId {
-            account: self.workspace.scope.id.account.clone(),
+            account: self.workspace.scope.account.clone(),
             workspace_id: self.workspace.workspace_id.clone(),
         };
         let at = self.context.clock.now();

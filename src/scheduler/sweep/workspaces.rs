@@ -4,35 +4,47 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{ClustersSweep, GatewaysSweep, Workspace};
 use crate::clock::UnixMillis;
-use crate::model::{FailureReason, Target, TargetKind, WorkspaceObservation};
+use crate::config::WorkspaceFilter;
+use crate::model::{FailureReason, ScopeId, Target, TargetKind, WorkspaceObservation};
 use crate::scheduler::children::Children;
 use crate::scheduler::list::{keep_known, read_list};
-use crate::scheduler::poll::Sweep;
-use crate::scheduler::{Context, Scope, SweepError};
+use crate::scheduler::poll::{Round, Sweep};
+use crate::scheduler::{Context, Settings, SweepError};
 
 /// See the module.
 pub(in crate::scheduler) struct WorkspacesSweep {
     context: Arc<Context>,
-    scope: Arc<Scope>,
-    children: Children,
-    /// As the latest complete sweep saw them.
+    scope: ScopeId,
+    /// By what is polled, and the id of the workspace.
+    children: Children<(TargetKind, String)>,
+    /// As the latest complete list had them, whether they are watched or not.
     known: BTreeMap<String, WorkspaceObservation>,
+    /// When that was; `None` = there is none.
+    listed: Option<UnixMillis>,
+    /// Since when the scope is watched, as far as that was asked for.
+    watched_since: Option<UnixMillis>,
 }
 
 impl WorkspacesSweep {
-    pub(in crate::scheduler) fn new(context: Arc<Context>, scope: Arc<Scope>) -> Self {
-        Self { context, scope, children: Children::default(), known: BTreeMap::new() }
+    pub(in crate::scheduler) fn new(context: Arc<Context>, scope: ScopeId) -> Self {
+        Self {
+            context,
+            scope,
+            children: Children::default(),
+            known: BTreeMap::new(),
+            listed: None,
+            watched_since: None,
+        }
     }
 
     /// Leaves out what another scope watches already; returns who that is.
     fn claim(&self, rows: &mut Vec<WorkspaceObservation>) -> Vec<String> {
         let mut conflicts = Vec::new();
-        rows.retain(|row| match self.context.claims.claim(&row.workspace_id, &self.scope.id) {
+        rows.retain(|row| match self.context.claims.claim(&row.workspace_id, &self.scope) {
             Ok(()) => true,
             Err(owner) => {
                 let id = &row.workspace_id;
@@ -44,31 +56,86 @@ impl WorkspacesSweep {
         conflicts
     }
 
-    fn start(&self, workspace: &Workspace, stop: &CancellationToken) {
-        let Context { collectors, .. } = &*self.context;
-        let of = |kind| Target::of_workspace(kind, &self.scope.id, &workspace.workspace_id);
-        if let Some(timing) = collectors.session_clusters {
-            let sweep = ClustersSweep::new(Arc::clone(&self.context), workspace.clone());
-            self.context.spawn(of(TargetKind::SessionClusters), timing, sweep, stop.clone());
-        }
-        if let Some(timing) = collectors.livy_gateways {
-            let sweep = GatewaysSweep::new(Arc::clone(&self.context), workspace.clone(), stop.clone());
-            self.context.spawn(of(TargetKind::LivyGateways), timing, sweep, stop.clone());
+    fn start(context: &Arc<Context>, kind: TargetKind, workspace: Workspace, stop: CancellationToken) {
+        let target = Target::of_workspace(kind, &workspace.scope, &workspace.workspace_id);
+        if kind == TargetKind::LivyGateways {
+            let sweep = GatewaysSweep::new(Arc::clone(context), workspace, stop.clone());
+            context.spawn(target, sweep, stop);
+        } else {
+            let sweep = ClustersSweep::new(Arc::clone(context), workspace);
+            context.spawn(target, sweep, stop);
         }
     }
 
-    fn reconcile(&mut self, rows: &[WorkspaceObservation], watched_since: UnixMillis) {
-        let mut children = std::mem::take(&mut self.children);
-        let wanted: BTreeMap<&str, Workspace> = rows
-            .iter()
-            .map(|row| {
-                let workspace_id = row.workspace_id.clone();
-                let workspace = Workspace { scope: Arc::clone(&self.scope), workspace_id, watched_since };
-                (row.workspace_id.as_str(), workspace)
-            })
-            .collect();
-        children.reconcile(&self.context.stop, wanted, |workspace, stop| self.start(&workspace, &stop));
-        self.children = children;
+    fn reconcile(&mut self, settings: &Settings, rows: &[WorkspaceObservation], watched_since: UnixMillis) {
+        let mut kinds = Vec::new();
+        kinds.extend(settings.collectors.session_clusters.map(|_| TargetKind::SessionClusters));
+        kinds.extend(settings.collectors.livy_gateways.map(|_| TargetKind::LivyGateways));
+        let mut wanted = BTreeMap::new();
+        for (row, kind) in rows.iter().flat_map(|row| kinds.iter().map(move |kind| (row, *kind))) {
+            let (scope, workspace_id) = (self.scope.clone(), row.workspace_id.clone());
+            let workspace = Workspace { scope, workspace_id, watched_since };
+            wanted.insert((kind, row.workspace_id.clone()), (kind, workspace));
+        }
+        let context = &self.context;
+        self.children.reconcile(&context.stop, wanted, |(kind, workspace), stop| {
+            Self::start(context, kind, workspace, stop);
+        });
+    }
+
+    /// What is watched of the latest complete list, and what the settings name beside it.
+    fn chosen(&self, filter: &WorkspaceFilter) -> Vec<WorkspaceObservation> {
+        let mut chosen = BTreeMap::new();
+        if filter.discover {
+            let matches =
+                |(id, row): &(&String, &WorkspaceObservation)| filter.matches(id, &row.name, &row.tags);
+            chosen.extend(self.known.iter().filter(matches).map(|(id, row)| (id.clone(), row.clone())));
+        }
+        for id in &filter.ids {
+            chosen.entry(id.clone()).or_insert_with(|| WorkspaceObservation::unlisted(id));
+        }
+        chosen.into_values().collect()
+    }
+
+    /// Watches what the settings choose of what is known; returns what somebody else watches.
+    fn watch(
+        &mut self,
+        settings: &Settings,
+        filter: &WorkspaceFilter,
+        watched_since: UnixMillis,
+        now: UnixMillis,
+    ) -> Vec<String> {
+        let mut rows = self.chosen(filter);
+        let conflicts = self.claim(&mut rows);
+        self.reconcile(settings, &rows, watched_since);
+        // Once its targets are told to end, and not before, another scope may have a workspace.
+        self.context.claims.keep(&self.scope, |id| rows.iter().any(|row| row.workspace_id == id));
+        // What is named is known without a list; what was listed is as old as the list.
+        if let Some(at) = if filter.discover { self.listed } else { Some(now) } {
+            self.context.exposition.update(|board| board.set_workspaces(&self.scope, at, rows));
+        }
+        conflicts
+    }
+
+    async fn discover(&mut self, round: &Round) -> Result<(), SweepError> {
+        let Round { settings, client, .. } = round;
+        let page_size = settings.collectors.workspaces.page_size;
+        let mut found = BTreeMap::new();
+        let fetch =
+            |token: Option<String>| async move { client.list_workspaces(token.as_deref(), page_size).await };
+        let (pages_max, kind) = (settings.pages_max, TargetKind::Workspaces);
+        let unusable = read_list(&self.context, pages_max, kind, &mut found, id_of, fetch).await?;
+        keep_known(&mut found, &self.known, unusable);
+        self.known = found;
+        self.listed = Some(self.context.clock.now());
+        Ok(())
+    }
+
+    /// Since when the scope is watched; from the first time that this is asked.
+    async fn watched_since(&mut self, begun: UnixMillis) -> Result<UnixMillis, SweepError> {
+        let since = self.context.ledger.watch_scope(self.scope.clone(), begun).await?;
+        self.watched_since = Some(since);
+        Ok(since)
     }
 }
 
@@ -76,55 +143,23 @@ fn id_of(row: &WorkspaceObservation) -> &str {
     &row.workspace_id
 }
 
-impl WorkspacesSweep {
-    /// What is watched of a complete list, and what the settings name beside it.
-    fn chosen(&self, found: BTreeMap<String, WorkspaceObservation>) -> Vec<WorkspaceObservation> {
-        let filter = &self.scope.workspaces;
-        let mut chosen = found;
-        chosen.retain(|id, row| filter.matches(id, &row.name, &row.tags));
-        for id in &filter.ids {
-            chosen.entry(id.clone()).or_insert_with(|| WorkspaceObservation::unlisted(id));
-        }
-        chosen.into_values().collect()
-    }
-
-    async fn discover(
-        &mut self,
-        deadline: Instant,
-    ) -> Result<BTreeMap<String, WorkspaceObservation>, SweepError> {
-        let page_size = self.context.collectors.workspaces.page_size;
-        let mut found = BTreeMap::new();
-        let client = &self.scope.client.until(deadline);
-        let fetch =
-            |token: Option<String>| async move { client.list_workspaces(token.as_deref(), page_size).await };
-        let unusable = read_list(&self.context, TargetKind::Workspaces, &mut found, id_of, fetch).await?;
-        keep_known(&mut found, &self.known, unusable);
-        self.known.clone_from(&found);
-        Ok(found)
-    }
-}
-
 impl Sweep for WorkspacesSweep {
-    async fn sweep(&mut self, deadline: Instant) -> Result<(), SweepError> {
+    async fn sweep(&mut self, round: Round) -> Result<(), SweepError> {
         let begun = self.context.clock.now();
-        let mut found = BTreeMap::new();
-        if self.scope.workspaces.discover {
-            let named = self.chosen(BTreeMap::new());
-            if !named.is_empty() && self.children.is_empty() {
+        let filter = &round.scope.workspaces;
+        if filter.discover {
+            if !filter.ids.is_empty() && self.children.is_empty() {
                 // What the settings name does not wait for a list that may be refused.
-                let watched_since = self.context.ledger.watch_scope(self.scope.id.clone(), begun).await?;
-                self.reconcile(&named, watched_since);
+                let watched_since = self.watched_since(begun).await?;
+                self.reconcile(&round.settings, &self.chosen(filter), watched_since);
             }
-            found = self.discover(deadline).await?;
+            self.discover(&round).await?;
         }
-        let watched_since = self.context.ledger.watch_scope(self.scope.id.clone(), begun).await?;
-        let mut rows = self.chosen(found);
-        let conflicts = self.claim(&mut rows);
-        self.reconcile(&rows, watched_since);
-        // Once its targets are told to end, and not before, another scope may have a workspace.
-        self.context.claims.keep(&self.scope.id, |id| rows.iter().any(|row| row.workspace_id == id));
-        let now = self.context.clock.now();
-        self.context.exposition.update(|board| board.set_workspaces(&self.scope.id, now, rows));
+        let watched_since = self.watched_since(begun).await?;
+        // The list may have taken long, and what is chosen of it may be another thing by now.
+        let settings = self.context.settings();
+        let Some(scope) = settings.scopes.get(&self.scope) else { return Ok(()) };
+        let conflicts = self.watch(&settings, &scope.workspaces, watched_since, self.context.clock.now());
         if conflicts.is_empty() {
             return Ok(());
         }
@@ -134,5 +169,24 @@ impl Sweep for WorkspacesSweep {
             conflicts.join(", ")
         );
         Err(SweepError::new(FailureReason::Conflict, message))
+    }
+
+    fn adopt(&mut self, settings: &Settings) -> bool {
+        let Some(scope) = settings.scopes.get(&self.scope) else { return false };
+        if !scope.workspaces.discover {
+            // Should it be asked for again one day, it is asked for anew.
+            (self.known, self.listed) = (BTreeMap::new(), None);
+        }
+        let Some(watched_since) = self.watched_since else { return false };
+        let conflicts = self.watch(settings, &scope.workspaces, watched_since, self.context.clock.now());
+        // Where another one is about to let go of a workspace; where not, the sweep says so.
+        !conflicts.is_empty() || scope.workspaces.discover && self.listed.is_none()
+    }
+}
+
+impl Drop for WorkspacesSweep {
+    fn drop(&mut self) {
+        self.children = Children::default();
+        self.context.claims.release(&self.scope);
     }
 }

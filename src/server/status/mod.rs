@@ -40,6 +40,8 @@ pub struct Status {
     /// When the exporter started.
     #[serde(serialize_with = "moment")]
     pub started: UnixMillis,
+    /// How the settings were read.
+    pub config: ConfigStatus,
     /// How much is watched.
     pub watched: Watched,
     /// The ledger.
@@ -52,6 +54,18 @@ pub struct Status {
     pub failed_clusters: Vec<ClusterRow>,
     /// One a target.
     pub targets: Vec<TargetRow>,
+}
+
+/// How the settings were read.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ConfigStatus {
+    /// When those in force were read.
+    #[serde(serialize_with = "moment")]
+    pub loaded: UnixMillis,
+    /// Why those that were read since then were refused, if they were; free of secrets.
+    pub refused: Option<String>,
+    /// Keys that were changed and take effect at a restart.
+    pub awaiting_restart: Vec<&'static str>,
 }
 
 /// The most rows of a list that is cut.

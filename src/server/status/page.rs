@@ -15,6 +15,7 @@ pub(in crate::server) fn render<'a>(status: &'a Status, telemetry_path: &'a str)
         header(f, status, telemetry_path)?;
         f.write_str("<main id=\"main\">")?;
         tiles(f, status)?;
+        sections::settings(f, status)?;
         failing::write(f, status)?;
         tables::targets(f, status)?;
         sections::consumers(f, status)?;
@@ -60,7 +61,13 @@ fn text_moment(at: i64) -> impl Display {
 }
 
 /// One number and what it counts; `note` is HTML.
-fn tile(f: &mut Formatter<'_>, alarm: bool, name: &str, value: impl Display, note: impl Display) -> fmt::Result {
+fn tile(
+    f: &mut Formatter<'_>,
+    alarm: bool,
+    name: &str,
+    value: impl Display,
+    note: impl Display,
+) -> fmt::Result {
     let class = if alarm { " alarm" } else { "" };
     write!(f, "<div class=\"tile{class}\"><dt>{name}</dt><dd>{value} <small>{note}</small></dd></div>")
 }

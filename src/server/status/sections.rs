@@ -11,6 +11,29 @@ use super::{ConsumerRow, CredentialsRow, Place, SessionRow, Status};
 /// The counter that consumers are ordered by.
 const COUNTER: &str = "emr_serverless_spark_livy_cu_seconds_total";
 
+/// What is to be said of the settings, if anything is.
+pub(super) fn settings(f: &mut Formatter<'_>, status: &Status) -> fmt::Result {
+    let config = &status.config;
+    if config.refused.is_none() && config.awaiting_restart.is_empty() {
+        return Ok(());
+    }
+    f.write_str(
+        "<section aria-labelledby=\"settings\"><h2 id=\"settings\">Settings</h2><div class=\"card\">",
+    )?;
+    if let Some(refused) = &config.refused {
+        write!(
+            f,
+            "<p class=\"bad\">They were changed and refused; those before them stay in force:</p><p>{}</p>",
+            Escaped(refused)
+        )?;
+    }
+    if !config.awaiting_restart.is_empty() {
+        let keys = config.awaiting_restart.join(", ");
+        write!(f, "<p>Changed, but in force after a restart only: {}.</p>", Escaped(&keys))?;
+    }
+    f.write_str("</div></section>")
+}
+
 pub(super) fn consumers(f: &mut Formatter<'_>, status: &Status) -> fmt::Result {
     let consumers = &status.consumers;
     if consumers.gateways.is_empty() && consumers.sessions.is_empty() {
@@ -141,7 +164,9 @@ pub(super) fn ledger(f: &mut Formatter<'_>, status: &Status) -> fmt::Result {
 
 pub(super) fn credentials(f: &mut Formatter<'_>, status: &Status) -> fmt::Result {
     section(f, "credentials", "Credentials")?;
-    f.write_str("<table><thead><tr><th scope=\"col\">Account</th><th scope=\"col\">Keys</th></tr></thead><tbody>")?;
+    f.write_str(
+        "<table><thead><tr><th scope=\"col\">Account</th><th scope=\"col\">Keys</th></tr></thead><tbody>",
+    )?;
     for CredentialsRow { account, held, expires } in &status.credentials {
         write!(f, "<tr><th scope=\"row\"><bdi>{}</bdi></th><td>", Escaped(account))?;
         match expires {

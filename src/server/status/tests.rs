@@ -63,6 +63,11 @@ pub(in crate::server) fn sample(name: &str, targets: Vec<TargetRow>) -> Status {
         stage: Stage::Ready,
         as_of: NOW,
         started: NOW - 7_200_000,
+        config: ConfigStatus {
+            loaded: NOW - 60_000,
+            refused: Some(name.into()),
+            awaiting_restart: vec!["ledger.path"],
+        },
         watched: Watched { session_clusters: 7, session_clusters_failed: 1, ..Watched::default() },
         ledger: LedgerRow { sessions: 1_234, size_bytes: 2_048, ..LedgerRow::default() },
         credentials: vec![
@@ -156,7 +161,9 @@ fn before_anything_is_known_it_says_so() {
         ..sample("n", Vec::new())
     };
     let page = shown(&empty);
-    assert!(page.contains("Nothing is watched yet.") && page.contains("1 target still without a first sweep"));
+    assert!(
+        page.contains("Nothing is watched yet.") && page.contains("1 target still without a first sweep")
+    );
     assert!(!page.contains("Top gateways") && !page.contains("What fails"), "{page}");
 }
 

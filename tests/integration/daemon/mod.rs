@@ -9,6 +9,7 @@ mod limits;
 mod network;
 mod policy;
 mod refusing;
+mod reloading;
 mod secrets;
 mod starting;
 mod steady;

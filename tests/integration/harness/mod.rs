@@ -278,15 +278,24 @@ pub fn wait_looking_every<T>(
 
 /// A GET by HTTP/1.0: status and body.
 pub fn http_get(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
+    http(address, "GET", path)
+}
+
+/// A request without a body by HTTP/1.0: status and body.
+pub fn http(address: SocketAddr, method: &str, path: &str) -> std::io::Result<(u16, String)> {
     let stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    http_get_on(stream, path)
+    http_on(stream, method, path)
 }
 
 /// As [`http_get`], on an open connection.
-pub fn http_get_on(mut stream: impl Read + Write, path: &str) -> std::io::Result<(u16, String)> {
+pub fn http_get_on(stream: impl Read + Write, path: &str) -> std::io::Result<(u16, String)> {
+    http_on(stream, "GET", path)
+}
+
+fn http_on(mut stream: impl Read + Write, method: &str, path: &str) -> std::io::Result<(u16, String)> {
     // In one piece, for servers that are told to be impatient.
-    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes())?;
+    stream.write_all(format!("{method} {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let broken = || std::io::Error::other("not an HTTP answer");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use emr_serverless_spark_exporter::clock::UnixMillis;
 
-use super::{Matcher, PATIENCE, PROGRAM, Page, http_get, metric, wait_for, wait_looking_every};
+use super::{Matcher, PATIENCE, PROGRAM, Page, http, http_get, metric, wait_for, wait_looking_every};
 
 /// Runs the program with these arguments to its end: exit code, standard output and standard error.
 pub fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -162,6 +162,16 @@ impl Daemon {
     /// Status and body of an answer.
     pub fn get(&self, path: &str) -> (u16, String) {
         http_get(self.address, path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// Status and body of an answer to a request that is no GET.
+    pub fn request(&self, method: &str, path: &str) -> (u16, String) {
+        http(self.address, method, path).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// Sends it a signal by name.
+    pub fn signal(&self, name: &str) {
+        self.process.signal(name);
     }
 
     pub fn scrape(&self) -> Page {

@@ -91,7 +91,7 @@ fn ask_at(
     let mut env: Vec<(String, String)> = env.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect();
     env.push(("HOME".to_owned(), home.display().to_string()));
     let look_up = move |name: &str| env.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
-    let tools = Tools::new(&account, &config.api, Box::new(look_up), clock);
+    let tools = Tools::new(&account, Arc::new(ArcSwap::from_pointee(config.api)), Box::new(look_up), clock);
     Source::from(settings).with(tools)
 }
 
