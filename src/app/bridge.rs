@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::vitals::Vitals;
 use crate::api::RequestObserver;
 use crate::api::credentials::CredentialsObserver;
-use super::vitals::Vitals;
 use crate::clock::{Clock, UnixMillis};
 use crate::ledger::CommitObserver;
 use crate::metrics::OwnMetrics;

@@ -130,7 +130,9 @@ fn counter(query: &SeriesQuery) -> Result<Counter, SeriesError> {
         return wrong(format!("unknown parameter {other:?}; {accepted}, and limit is accepted, too"));
     }
     if let Some(missing) = labels.iter().find(|label| !query.labels.contains_key(**label)) {
-        return wrong(format!("the label {missing} is missing; {accepted}; an empty one is given as {missing}="));
+        return wrong(format!(
+            "the label {missing} is missing; {accepted}; an empty one is given as {missing}="
+        ));
     }
     Ok(match *name {
         "livy_cu_seconds_total" => Counter::NanoCuHours,
@@ -159,7 +161,9 @@ fn baseline(gateway: &GatewayTotals) -> BaselinePart {
 
 fn report(question: Question, found: Explanation) -> SeriesReport {
     let Question { query, counter, gateway, baseline, is_shown } = question;
-    let Explanation { held, total, sessions, sessions_kept, sessions_counted, pruned, sessions_pruned, .. } = found;
+    let Explanation {
+        held, total, sessions, sessions_kept, sessions_counted, pruned, sessions_pruned, ..
+    } = found;
     let listed: i64 = found.largest.iter().map(|session| session.share.counted).sum();
     let session = |session: SessionShare| SessionPart {
         session_id: session.session_id,
@@ -170,7 +174,8 @@ fn report(question: Question, found: Explanation) -> SeriesReport {
         figures: figures(session.share),
     };
     let (unit, factor) = unit(counter);
-    let adds_up = |figure: fn(&Share) -> i64| figure(&sessions).checked_add(figure(&pruned)) == Some(figure(&total));
+    let adds_up =
+        |figure: fn(&Share) -> i64| figure(&sessions).checked_add(figure(&pruned)) == Some(figure(&total));
     SeriesReport {
         metric: format!("{PREFIX}{}", query.metric.strip_prefix(PREFIX).unwrap_or(&query.metric)),
         labels: query.labels,
@@ -252,8 +257,14 @@ mod tests {
     fn what_is_wrong_is_told_with_what_is_accepted() {
         let all = [("workspace_id", "w"), ("livy_compute_id", "g"), ("queue", ""), ("state", "dead")];
         let cases = [
-            (ask("up", &all), "metric: \"up\" cannot be explained; expected one of emr_serverless_spark_livy_cu_"),
-            (ask("livy_cu_seconds_total", &all), "unknown parameter \"state\"; emr_serverless_spark_livy_cu_seconds_total has the labels workspace_id, livy_compute_id, queue, and limit is"),
+            (
+                ask("up", &all),
+                "metric: \"up\" cannot be explained; expected one of emr_serverless_spark_livy_cu_",
+            ),
+            (
+                ask("livy_cu_seconds_total", &all),
+                "unknown parameter \"state\"; emr_serverless_spark_livy_cu_seconds_total has the labels workspace_id, livy_compute_id, queue, and limit is",
+            ),
             (ask("livy_cu_seconds_total", &all[..2]), "the label queue is missing; emr_"),
             (ask("livy_sessions_ended_total", &all), "state: expected terminated or error"),
         ];

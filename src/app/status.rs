@@ -184,8 +184,11 @@ fn plus(a: Usage, b: Usage) -> Usage {
 
 fn sessions(view: View<'_>, names: &Names<'_>) -> Vec<SessionRow> {
     // Each gateway's are ordered already.
-    let largest = view.sessions().flat_map(|(id, sessions)| sessions.active.iter().take(ROWS_MAX).map(move |s| (id, s)));
-    let mut largest: Vec<_> = largest.map(|(id, session)| (session.usage.or(Usage::ZERO), id, session)).collect();
+    let largest = view
+        .sessions()
+        .flat_map(|(id, sessions)| sessions.active.iter().take(ROWS_MAX).map(move |s| (id, s)));
+    let mut largest: Vec<_> =
+        largest.map(|(id, session)| (session.usage.or(Usage::ZERO), id, session)).collect();
     largest.sort_by_key(|(usage, ..)| std::cmp::Reverse(usage.nano_cu_hours));
     let row = |(usage, id, session): (Usage, &GatewayId, &crate::metrics::Active)| SessionRow {
         place: names.gateway(id),

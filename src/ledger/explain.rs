@@ -122,7 +122,8 @@ fn series(
     queue: &str,
     counter: Counter,
 ) -> rusqlite::Result<Option<(i64, i64, Explanation)>> {
-    let id = params![gateway.workspace.account, gateway.workspace.workspace_id, gateway.livy_compute_id, queue];
+    let id =
+        params![gateway.workspace.account, gateway.workspace.workspace_id, gateway.livy_compute_id, queue];
     let select = "SELECT nano_cu_hours, vcore_seconds, mb_seconds,
                          base_nano_cu_hours, base_vcore_seconds, base_mb_seconds,
                          over_nano_cu_hours, over_vcore_seconds, over_mb_seconds, created, terminated, error,
@@ -180,11 +181,7 @@ fn share(counter: Counter, highest: Usage, base: Usage, over: Usage) -> Share {
             _ => nano_cu_hours,
         }
     };
-    Share {
-        counted: figure(highest.minus(base)),
-        excluded: figure(base),
-        overcounted: figure(over),
-    }
+    Share { counted: figure(highest.minus(base)), excluded: figure(base), overcounted: figure(over) }
 }
 
 /// How sessions are ordered: the largest first, of equal ones the latest, then by key.

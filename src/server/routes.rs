@@ -24,14 +24,14 @@ pub(super) fn answer<B>(
     if is_read && request.uri().path() == SERIES_PATH {
         return match series::parse(request.uri().query().unwrap_or_default()) {
             Ok(query) => Either::Right(explain(server.content.series(query))),
-            Err(wrong) => Either::Left(ready(series::respond(Err(wrong)))),
+            Err(wrong) => Either::Left(ready(series::respond(&Err(wrong)))),
         };
     }
     Either::Left(ready(at_once(server, request)))
 }
 
 async fn explain(answer: super::SeriesAnswer) -> Response<Chunks> {
-    series::respond(answer.await)
+    series::respond(&answer.await)
 }
 
 /// What is ready in memory.
@@ -191,7 +191,8 @@ mod tests {
             let policy = header("content-security-policy");
             assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{path}: {policy}");
             assert!(!policy.contains("unsafe") && !policy.contains("script-src"), "{path}: {policy}");
-            let others = ["x-content-type-options", "x-frame-options", "referrer-policy", "cache-control"].map(header);
+            let others =
+                ["x-content-type-options", "x-frame-options", "referrer-policy", "cache-control"].map(header);
             assert_eq!(others, ["nosniff", "DENY", "no-referrer", "no-store"], "{path}");
         }
     }

@@ -151,7 +151,8 @@ pub struct SessionPart {
 
 /// Reads the part of an address behind its question mark.
 pub(super) fn parse(query: &str) -> Result<SeriesQuery, SeriesError> {
-    const ACCEPTED: &str = "give metric, the metric's labels, and limit if the 20 largest sessions are not enough";
+    const ACCEPTED: &str =
+        "give metric, the metric's labels, and limit if the 20 largest sessions are not enough";
     let mut parameters = BTreeMap::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         if parameters.insert(name.to_string(), value.into_owned()).is_some() {
@@ -171,7 +172,7 @@ pub(super) fn parse(query: &str) -> Result<SeriesQuery, SeriesError> {
 }
 
 /// What is told of it.
-pub(super) fn respond(result: Result<SeriesReport, SeriesError>) -> Response<Chunks> {
+pub(super) fn respond(result: &Result<SeriesReport, SeriesError>) -> Response<Chunks> {
     #[derive(Serialize)]
     struct Told<'a> {
         api_version: u32,
@@ -180,7 +181,7 @@ pub(super) fn respond(result: Result<SeriesReport, SeriesError>) -> Response<Chu
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<&'a str>,
     }
-    let (status, error) = match &result {
+    let (status, error) = match result {
         Ok(_) => (StatusCode::OK, None),
         Err(SeriesError::Wrong(why)) => (StatusCode::BAD_REQUEST, Some(why.as_str())),
         Err(SeriesError::Unknown(why)) => (StatusCode::NOT_FOUND, Some(why.as_str())),
@@ -224,7 +225,9 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_with_what_is_accepted() {
         assert!(wrong("").starts_with("the parameter metric is missing; give metric, the metric's labels"));
-        assert!(wrong("metric=m&queue=a&queue=b").starts_with("the parameter \"queue\" is given twice; give"));
+        assert!(
+            wrong("metric=m&queue=a&queue=b").starts_with("the parameter \"queue\" is given twice; give")
+        );
         for limit in ["0", "1001", "-1", "many", "", "18446744073709551616"] {
             assert_eq!(wrong(&format!("metric=m&limit={limit}")), "limit: expected a number from 1 to 1000");
         }
@@ -232,11 +235,11 @@ mod tests {
 
     #[test]
     fn a_refusal_has_its_status_and_its_words() {
-        let status = |error| respond(Err(error)).status().as_u16();
+        let status = |error| respond(&Err(error)).status().as_u16();
         assert_eq!(status(SeriesError::Wrong(String::new())), 400);
         assert_eq!(status(SeriesError::Unknown(String::new())), 404);
         assert_eq!(status(SeriesError::Failed(String::new())), 500);
-        let busy = respond(Err(SeriesError::Busy));
+        let busy = respond(&Err(SeriesError::Busy));
         assert_eq!((busy.status().as_u16(), busy.headers()[RETRY_AFTER].to_str().unwrap()), (503, "1"));
     }
 }

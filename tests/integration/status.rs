@@ -87,7 +87,8 @@ fn the_status_of_a_seeded_world_is_as_it_was() {
     let documentation = fs::read_to_string("docs/api.md").unwrap();
     let mut names = std::collections::BTreeSet::new();
     fields(&serde_json::from_str(&golden).unwrap(), &mut names);
-    names.extend(["means", "what_to_do", "documentation", "code", "request_id", "message"].map(str::to_owned));
+    names
+        .extend(["means", "what_to_do", "documentation", "code", "request_id", "message"].map(str::to_owned));
     for name in names {
         assert!(documentation.contains(&format!("`{name}`")), "{name} is not in docs/api.md");
     }
@@ -126,7 +127,8 @@ fn explained(daemon: &Daemon, page: &Page) -> Vec<Value> {
         assert_eq!(answer["value"].as_f64(), Some(value), "{path}: {answer:#}");
         assert_eq!(answer["adds_up"], true, "{path}");
         let figure = |at: &str| answer.pointer(at).and_then(Value::as_i64).unwrap();
-        let listed: i64 = answer["largest"].as_array().unwrap().iter().map(|s| s["counted"].as_i64().unwrap()).sum();
+        let listed: i64 =
+            answer["largest"].as_array().unwrap().iter().map(|s| s["counted"].as_i64().unwrap()).sum();
         let parts = listed + figure("/sessions/left_out") + figure("/pruned/counted");
         assert_eq!(parts, figure("/total/counted"), "{path}: {answer:#}");
         answers.push(answer);
@@ -143,7 +145,8 @@ fn every_counter_is_made_of_its_sessions_to_the_last_digit() {
     // The largest come first, and a limit leaves the rest out.
     let (path, _) = questions(&daemon.scrape()).remove(0);
     let (_, few) = get(&daemon, &path.replace("limit=1000", "limit=2"));
-    let all: Vec<i64> = answers[0]["largest"].as_array().unwrap().iter().map(|s| s["counted"].as_i64().unwrap()).collect();
+    let all: Vec<i64> =
+        answers[0]["largest"].as_array().unwrap().iter().map(|s| s["counted"].as_i64().unwrap()).collect();
     assert!(all.is_sorted_by(|a, b| a >= b) && all.len() > 10, "{all:?}");
     assert_eq!(few["largest"].as_array().unwrap().len(), 2);
     assert_eq!(few["sessions"]["left_out"], all[2..].iter().sum::<i64>());
@@ -170,14 +173,14 @@ fn a_revision_and_the_remainder_of_what_is_not_kept_are_told() {
     });
     let settings = lab.settings().set("ledger.retention", "1day");
     let daemon = settings.start();
-    let sum = |answers: &[Value], at: &str| answers.iter().map(|answer| answer.pointer(at).unwrap().as_i64().unwrap()).sum::<i64>();
+    let sum = |answers: &[Value], at: &str| {
+        answers.iter().map(|answer| answer.pointer(at).unwrap().as_i64().unwrap()).sum::<i64>()
+    };
     wait_for("revisions and a remainder", || {
         lab.advance(4 * HOUR);
         daemon.sweeps("livy_sessions", 8.0);
-        let answers: Vec<Value> = questions(&daemon.scrape())
-            .into_iter()
-            .map(|(path, _)| get(&daemon, &path).1)
-            .collect();
+        let answers: Vec<Value> =
+            questions(&daemon.scrape()).into_iter().map(|(path, _)| get(&daemon, &path).1).collect();
         assert!(answers.iter().all(|answer| answer["adds_up"] == true), "{answers:#?}");
         let found = ["/total/overcounted", "/pruned/counted", "/pruned/sessions"].map(|at| sum(&answers, at));
         if found.iter().all(|found| *found > 0) { Ok(()) } else { Err(format!("{found:?}")) }
@@ -242,7 +245,9 @@ fn what_is_wrong_with_a_question_is_told_with_what_is_accepted() {
     }
     let workspace = &lab.world().workspace_ids()[0];
     let gateway = &lab.world().gateways(workspace)[0].id;
-    let query = format!("?metric=livy_cu_seconds_total&workspace_id={workspace}&livy_compute_id={gateway}&queue=none");
+    let query = format!(
+        "?metric=livy_cu_seconds_total&workspace_id={workspace}&livy_compute_id={gateway}&queue=none"
+    );
     assert_eq!(error(&query), (404, "the gateway has no sessions on this queue".to_owned()));
     assert_eq!(ask("?metric=up").1["api_version"], json!(1));
 }

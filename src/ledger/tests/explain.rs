@@ -42,18 +42,23 @@ async fn the_parts_of_every_counter_are_its_total() {
     let grown = ended(session("b", 10, usage(130, 10, 1)), SessionState::Terminated, 20);
     let failed = ended(session("c", 60, usage(40, 7, 3)), SessionState::Error, 90);
     let revised = session("d", 70, usage(9, 9, 9));
-    sweep(&ledger, old("g"), 80, vec![grown.clone(), failed.clone(), session("d", 70, usage(10, 9, 9))]).await;
+    sweep(&ledger, old("g"), 80, vec![grown.clone(), failed.clone(), session("d", 70, usage(10, 9, 9))])
+        .await;
     let pass = sweep(&ledger, old("g"), 100, vec![grown, failed.clone(), revised.clone()]).await;
 
     let cu = explained(&path, Counter::NanoCuHours, 10);
     assert_eq!(cu.total, share(80, 200, 1));
     assert_eq!((cu.sessions, cu.sessions_kept, cu.sessions_counted), (cu.total, 4, 3));
-    let expected = [("c", share(40, 0, 0)), ("b", share(30, 100, 0)), ("d", share(10, 0, 1)), ("a", share(0, 100, 0))];
+    let expected =
+        [("c", share(40, 0, 0)), ("b", share(30, 100, 0)), ("d", share(10, 0, 1)), ("a", share(0, 100, 0))];
     assert_eq!(shares(&cu), expected);
     assert_eq!(shares(&explained(&path, Counter::NanoCuHours, 2)), expected[..2]);
     let end = &cu.largest[0];
     assert_eq!((end.state, end.created, end.ended), (SessionState::Error, Some(60), Some(90)));
-    assert_eq!(shares(&explained(&path, Counter::Created, 10)), [("d", share(1, 0, 0)), ("c", share(1, 0, 0))]);
+    assert_eq!(
+        shares(&explained(&path, Counter::Created, 10)),
+        [("d", share(1, 0, 0)), ("c", share(1, 0, 0))]
+    );
     assert_eq!(shares(&explained(&path, Counter::Failed, 10)), [("c", share(1, 0, 0))]);
     assert!(shares(&explained(&path, Counter::Terminated, 10)).is_empty());
 

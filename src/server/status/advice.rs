@@ -65,10 +65,9 @@ const fn words(reason: FailureReason) -> (&'static str, &'static str) {
             "The connection or the answer took too long.",
             "See how long requests take in the metrics; raise api.timeout if the way is slow.",
         ),
-        FailureReason::ServerError => (
-            "The service failed.",
-            "Wait. If it lasts, ask the service, with the request id.",
-        ),
+        FailureReason::ServerError => {
+            ("The service failed.", "Wait. If it lasts, ask the service, with the request id.")
+        }
         FailureReason::Malformed => (
             "The answer could not be understood.",
             "HTML comes from a proxy on the way; a body that is too large wants a smaller page_size; all else is the service's.",
@@ -89,9 +88,8 @@ const fn words(reason: FailureReason) -> (&'static str, &'static str) {
             "The ledger could not take what was read.",
             "Check the disk of ledger.path: space, permissions, errors. What was missed is counted by a later sweep.",
         ),
-        FailureReason::Internal => (
-            "This is a defect of the exporter.",
-            "The log has the place; please report it.",
-        ),
+        FailureReason::Internal => {
+            ("This is a defect of the exporter.", "The log has the place; please report it.")
+        }
     }
 }

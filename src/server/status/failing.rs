@@ -23,7 +23,9 @@ pub(super) fn write(f: &mut Formatter<'_>, status: &Status) -> fmt::Result {
     let mut reasons: Vec<_> = reasons.into_values().collect();
     // What most targets suffer from is most likely the cause of the others.
     reasons.sort_by_key(|targets| std::cmp::Reverse(targets.len()));
-    f.write_str("<section aria-labelledby=\"failing\"><h2 id=\"failing\">What fails</h2><div class=\"cards\">")?;
+    f.write_str(
+        "<section aria-labelledby=\"failing\"><h2 id=\"failing\">What fails</h2><div class=\"cards\">",
+    )?;
     for targets in reasons {
         reason(f, status, &targets)?;
     }
@@ -61,7 +63,11 @@ fn reason(f: &mut Formatter<'_>, status: &Status, targets: &[(&TargetRow, &Failu
         f.write_str("</li>")?;
     }
     if let Some(more) = targets.len().checked_sub(TARGETS_MAX).filter(|more| *more > 0) {
-        write!(f, "<li>and {} more: all of them are in the <a href=\"/api/v1/status\">JSON</a></li>", count(more))?;
+        write!(
+            f,
+            "<li>and {} more: all of them are in the <a href=\"/api/v1/status\">JSON</a></li>",
+            count(more)
+        )?;
     }
     f.write_str("</ul></article>")
 }

@@ -60,7 +60,13 @@ fn text_moment(at: i64) -> impl Display {
 }
 
 /// One number and what it counts; `note` is HTML.
-fn tile(f: &mut Formatter<'_>, alarm: bool, name: &str, value: impl Display, note: impl Display) -> fmt::Result {
+fn tile(
+    f: &mut Formatter<'_>,
+    alarm: bool,
+    name: &str,
+    value: impl Display,
+    note: impl Display,
+) -> fmt::Result {
     let class = if alarm { " alarm" } else { "" };
     write!(f, "<div class=\"tile{class}\"><dt>{name}</dt><dd>{value} <small>{note}</small></dd></div>")
 }

@@ -141,7 +141,9 @@ pub(super) fn ledger(f: &mut Formatter<'_>, status: &Status) -> fmt::Result {
 
 pub(super) fn credentials(f: &mut Formatter<'_>, status: &Status) -> fmt::Result {
     section(f, "credentials", "Credentials")?;
-    f.write_str("<table><thead><tr><th scope=\"col\">Account</th><th scope=\"col\">Keys</th></tr></thead><tbody>")?;
+    f.write_str(
+        "<table><thead><tr><th scope=\"col\">Account</th><th scope=\"col\">Keys</th></tr></thead><tbody>",
+    )?;
     for CredentialsRow { account, held, expires } in &status.credentials {
         write!(f, "<tr><th scope=\"row\"><bdi>{}</bdi></th><td>", Escaped(account))?;
         match expires {

@@ -156,7 +156,9 @@ fn before_anything_is_known_it_says_so() {
         ..sample("n", Vec::new())
     };
     let page = shown(&empty);
-    assert!(page.contains("Nothing is watched yet.") && page.contains("1 target still without a first sweep"));
+    assert!(
+        page.contains("Nothing is watched yet.") && page.contains("1 target still without a first sweep")
+    );
     assert!(!page.contains("Top gateways") && !page.contains("What fails"), "{page}");
 }
 

@@ -192,7 +192,10 @@ mod tests {
         assert_eq!(spans, ["0 ms", "999 ms", "1 s", "119 s", "2 min", "119 min", "2 h", "2 d"]);
         let sizes = [0, 1_023, 1_536, 3 << 20, (5 << 30) - 1].map(|size| Bytes(size).to_string());
         assert_eq!(sizes, ["0 bytes", "1023 bytes", "1.5 KiB", "3.0 MiB", "4.9 GiB"]);
-        assert_eq!([0, 999, 1_000, 1_234_567].map(|n| Count(n).to_string()), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [0, 999, 1_000, 1_234_567].map(|n| Count(n).to_string()),
+            ["0", "999", "1,000", "1,234,567"]
+        );
         let hours = [0.0, 1.0, 3_600.0, 360_000.0, 3.6e9].map(|seconds| CuHours(seconds).to_string());
         assert_eq!(hours, ["0", "0.000", "1.0", "100", "1,000,000"]);
         assert_eq!([Of(1, "row"), Of(1_000, "row")].map(|of| of.to_string()), ["1 row", "1,000 rows"]);
