@@ -64,13 +64,17 @@ fn as_html(markdown: &str) -> String {
     let events: Vec<Event<'_>> = Parser::new_ext(markdown, Options::ENABLE_TABLES).collect();
     let mut out = Vec::with_capacity(events.len() * 2);
     let mut is_first_cell = false;
+    let mut tables = 0;
     let mut is_link_kept = Vec::new();
     for (at, event) in events.iter().enumerate() {
         match event {
             Event::Start(Tag::Heading { level, .. }) => out.push(heading(*level, &events[at..])),
             Event::Start(Tag::Table(_)) => {
                 // By name: a column's alignment would become a style of its own, which the policy forbids.
-                let region = "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table\">";
+                tables += 1;
+                let region = format!(
+                    "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table {tables}\">"
+                );
                 out.extend([Event::Html(region.into()), Event::Start(Tag::Table(Vec::new()))]);
             }
             Event::End(TagEnd::Table) => out.extend([event.clone(), Event::Html("</div>".into())]),

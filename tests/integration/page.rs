@@ -41,7 +41,8 @@ fn it_is_good_in_a_browser_at_any_width_and_runs_no_name() {
 
     let base = format!("http://{}", daemon.address);
     let (script, shots) = (root.join("tests/page/check.mjs"), root.join("target/page-tools/shots"));
-    let output = Command::new("node").arg(script).arg(base).arg(shots).output().expect("node is missing");
+    let mut node = Command::new("node");
+    let output = node.arg(script).arg(base).arg(shots).output().expect("node is missing");
     let [said, complained] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
     assert!(output.status.success(), "{said}{complained}");
     assert!(said.trim_end().ends_with(" checks, 0 failed"), "{said}{complained}");

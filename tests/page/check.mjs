@@ -42,7 +42,7 @@ async function open(path, {width = 1280, scheme = "light", javascript = true} = 
         dialog.dismiss();
     });
     const asked = [];
-    page.on("request", (request) => asked.push(request.url()));
+    page.on("request", (request) => asked.push(request.url().split("#")[0]));
     await page.setViewport({width, height: 900, isMobile: width < 600, deviceScaleFactor: 1});
     await page.emulateMediaFeatures([{name: "prefers-color-scheme", value: scheme}]);
     await page.setJavaScriptEnabled(javascript);

@@ -63,7 +63,7 @@ async fn the_parts_of_every_counter_are_its_total() {
     assert!(shares(&explained(&path, Counter::Terminated, 10)).is_empty());
 
     // What is pruned is told as a remainder.
-    assert_eq!(ledger.prune(pass, 1_000).await.unwrap(), 1, "a has left the list");
+    assert_eq!(ledger.prune(pass, 1_000).await.unwrap(), 1);
     let pass = sweep(&ledger, old("g"), 200, vec![revised]).await;
     assert_eq!(ledger.prune(pass, 1_000).await.unwrap(), 2);
     for counter in COUNTERS {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
 use super::page::ago;
-use super::text::{Escaped, Of, count, written};
+use super::text::{Escaped, Of, Short, count, written};
 use super::{FailureRow, Place, Status, TargetRow};
 
 /// The most targets that are shown of a reason.
@@ -55,8 +55,10 @@ fn reason(f: &mut Formatter<'_>, status: &Status, targets: &[(&TargetRow, &Failu
             Escaped(&failure.message),
         )?;
         let facts = [("code", &failure.code), ("request id", &failure.request_id)];
+        let mut separator = "<br>";
         for (name, fact) in facts.iter().filter_map(|(name, fact)| Some((name, fact.as_deref()?))) {
-            write!(f, "<br><small>{name} <code>{}</code></small>", Escaped(fact))?;
+            write!(f, "{separator}<small>{name} <code>{}</code></small>", Escaped(fact))?;
+            separator = " ";
         }
         f.write_str("</li>")?;
     }
@@ -103,11 +105,11 @@ pub(super) fn place<'a>(place: &'a Place, region: Option<&'a str>) -> impl Displ
     })
 }
 
-/// A name, and behind it the id that makes it unique.
+/// A name, cut where it is long, and behind it the id that makes it unique.
 pub(super) fn named(f: &mut Formatter<'_>, name: &str, id: &str) -> fmt::Result {
     if name.is_empty() {
         write!(f, "<bdi>{}</bdi>", Escaped(id))
     } else {
-        write!(f, "<bdi>{}</bdi> <small>({})</small>", Escaped(name), Escaped(id))
+        write!(f, "<bdi>{}</bdi> <small>({})</small>", Escaped(Short(name)), Escaped(id))
     }
 }

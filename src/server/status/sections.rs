@@ -5,7 +5,7 @@ use std::fmt::{self, Formatter};
 use super::failing::{named, place};
 use super::page::ago;
 use super::tables::bar;
-use super::text::{Bytes, Count, CuHours, Escaped, When, count, in_query};
+use super::text::{Bytes, Count, CuHours, Escaped, Short, When, count, in_query};
 use super::{ConsumerRow, CredentialsRow, Place, SessionRow, Status};
 
 /// The counter that consumers are ordered by.
@@ -85,7 +85,7 @@ fn consumer(f: &mut Formatter<'_>, row: &ConsumerRow, most: f64) -> fmt::Result 
             in_query(workspace_id),
             in_query(livy_compute_id),
             in_query(queue),
-            Escaped(name),
+            Escaped(Short(name)),
         )?;
     }
     write!(f, "{}", place(&row.place, None))?;

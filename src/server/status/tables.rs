@@ -68,6 +68,7 @@ fn row(f: &mut Formatter<'_>, status: &Status, target: &TargetRow) -> fmt::Resul
         ago(target.last_success, status.as_of, "never"),
     )?;
     match target.last_duration_seconds {
+        Some(took) if (1.0..10.0).contains(&took) => write!(f, "{took:.1} s")?,
         Some(took) => write!(f, "{}", duration(took))?,
         None => f.write_str("–")?,
     }

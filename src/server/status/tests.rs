@@ -122,7 +122,7 @@ fn it_tells_what_fails_and_what_to_do() {
         "sweeping, 25 %",
         ">60 s ago</time>",
         ">2 min ago</time>",
-        "1500 ms",
+        ">1.5 s<",
         "<dd>2.0 KiB</dd>",
         "none since the start",
         "none: ledger.backup_interval is off",

@@ -51,6 +51,20 @@ impl Write for Escaping<'_, '_> {
     }
 }
 
+/// A name of at most so many characters.
+pub(super) struct Short<'a>(pub(super) &'a str);
+
+const CHARACTERS_MAX: usize = 64;
+
+impl Display for Short<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(CHARACTERS_MAX) {
+            Some((end, _)) => write!(f, "{}…", &self.0[..end]),
+            None => f.write_str(self.0),
+        }
+    }
+}
+
 /// A moment in RFC 3339, to the second.
 pub(super) fn rfc3339(at: UnixMillis) -> Option<String> {
     Some(jiff::Timestamp::from_second(at.div_euclid(1_000)).ok()?.to_string())
@@ -165,6 +179,9 @@ mod tests {
             Escaped(hostile).to_string(),
             "&lt;/td&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot;&amp;\u{fffd}\u{fffd}"
         );
+        let long = "é".repeat(65);
+        assert_eq!(Short(&long).to_string(), format!("{}…", &long[..128]));
+        assert_eq!(Short(&long[..128]).to_string(), long[..128]);
         assert_eq!(in_query("a b&c=\"<é").to_string(), "a%20b%26c%3D%22%3C%C3%A9");
     }
 

@@ -75,7 +75,7 @@ fn a_revoked_key_is_probed_and_not_hammered() {
         daemon
             .get("/")
             .1
-            .contains("code <code>InvalidAccessKeyId.NotFound</code></small><br><small>request id <code>")
+            .contains("code <code>InvalidAccessKeyId.NotFound</code></small> <small>request id <code>")
     );
 
     lab.advance(HOUR);
