@@ -20,11 +20,15 @@ lint:
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
+# Tests with processes wait most of their time: more of them than there are cores run at once.
 unit:
-	$(CARGO) test --locked
+	$(CARGO) test --locked --lib --bins
+	RUST_TEST_THREADS=6 $(CARGO) test --locked --test integration
+	$(CARGO) test --locked --doc
 
 # Measures what docs/performance.md promises, in release mode, some minutes long. One part: make bench ARGS="sweep"
 bench:
+	scripts/bench-tools.sh
 	$(CARGO) bench --locked --bench figures -- $(ARGS)
 
 # Longer than a test may take: 200 kills of the daemon, and a flipped bit at twenty times as many places of the ledger.

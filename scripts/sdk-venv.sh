@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the official Python SDK, the simulator's judge, into target/sdk-venv. Does nothing where it is installed.
+# Installs the official Python SDK, the simulator's judge, and prometheus_client, the page's, into target/sdk-venv. Does nothing where it is installed.
 set -eu
 cd "$(dirname "$0")/.."
 requirements=tests/sdk/requirements.txt

@@ -10,6 +10,7 @@ need cc gcc
 need promtool prometheus
 need prometheus prometheus
 need python3 python3
+need curl curl
 python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing="$missing python3-venv"
 
 if [ -n "$missing" ]; then

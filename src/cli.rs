@@ -22,6 +22,10 @@ pub const EXIT_CONFIG: u8 = 78;
 /// Prometheus exporter for Alibaba Cloud EMR Serverless Spark. Its counters are a durable ledger.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "emr-serverless-spark-exporter", version, max_term_width = 110)]
+#[command(
+    after_help = "Exit codes: 0 after SIGTERM or SIGINT, 1 if it could not start or go on, 64 for wrong flags, 78 for \
+                        wrong settings."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -36,6 +40,8 @@ pub enum Command {
     Serve(ConfigFlags),
     /// Read the settings, print a summary or everything that is wrong with them, and end.
     CheckConfig(ConfigFlags),
+    /// Ask the running daemon's /-/healthy, found by the same settings: ends with 0 if it answers, else with 1.
+    Healthcheck(ConfigFlags),
     /// Look at the usage ledger, check it, copy it, put a copy back.
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -51,9 +57,15 @@ pub struct ConfigFlags {
     /// YAML file with the settings; without one, every setting has its default.
     #[arg(long = "config.file", value_name = "FILE")]
     pub config_file: Option<PathBuf>,
-    /// Address of the HTTP server, host:port or :port [default: 0.0.0.0:10990].
-    #[arg(long = "web.listen-address", value_name = "ADDRESS", value_parser = address())]
-    pub web_listen_address: Option<String>,
+    /// Address of the HTTP server, host:port, :port or unix:/path; may be given several times [default: 0.0.0.0:10990].
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", value_parser = listen_address)]
+    pub web_listen_address: Vec<String>,
+    /// Serve on the sockets that systemd hands over, instead of opening any.
+    #[arg(long = "web.systemd-socket")]
+    pub web_systemd_socket: bool,
+    /// File with TLS, users and headers, in the format of Prometheus's exporter-toolkit.
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub web_config_file: Option<String>,
     /// Path of the metrics page [default: /metrics].
     #[arg(long = "web.telemetry-path", value_name = "PATH")]
     pub web_telemetry_path: Option<String>,
@@ -161,6 +173,7 @@ impl Cli {
             None => Ok(Command::Serve(flags)),
             Some(Command::Serve(own)) => Ok(Command::Serve(own.or(flags))),
             Some(Command::CheckConfig(own)) => Ok(Command::CheckConfig(own.or(flags))),
+            Some(Command::Healthcheck(own)) => Ok(Command::Healthcheck(own.or(flags))),
             // The flags in front are the daemon's: without effect on a demo, they are more likely a mistake.
             Some(_) if flags.is_any_set() => Err(Self::command_factory().error(
                 ErrorKind::ArgumentConflict,
@@ -179,8 +192,11 @@ impl ConfigFlags {
     /// The flags that are set, as overrides for [`config::load`].
     pub fn overrides(&self) -> Vec<(String, String)> {
         let lifecycle = self.web_enable_lifecycle.then(|| "true".to_owned());
+        let addresses = &self.web_listen_address;
         let own = [
-            ("web.listen_address", &self.web_listen_address),
+            ("web.listen_address", &(!addresses.is_empty()).then(|| addresses.join(","))),
+            ("web.systemd_socket", &self.web_systemd_socket.then(|| "true".to_owned())),
+            ("web.config_file", &self.web_config_file),
             ("web.telemetry_path", &self.web_telemetry_path),
             ("web.enable_lifecycle", &lifecycle),
             ("ledger.path", &self.ledger_path),
@@ -193,7 +209,13 @@ impl ConfigFlags {
     fn or(self, other: Self) -> Self {
         Self {
             config_file: self.config_file.or(other.config_file),
-            web_listen_address: self.web_listen_address.or(other.web_listen_address),
+            web_listen_address: if self.web_listen_address.is_empty() {
+                other.web_listen_address
+            } else {
+                self.web_listen_address
+            },
+            web_systemd_socket: self.web_systemd_socket || other.web_systemd_socket,
+            web_config_file: self.web_config_file.or(other.web_config_file),
             web_telemetry_path: self.web_telemetry_path.or(other.web_telemetry_path),
             web_enable_lifecycle: self.web_enable_lifecycle || other.web_enable_lifecycle,
             ledger_path: self.ledger_path.or(other.ledger_path),
@@ -239,7 +261,15 @@ fn value<T: Copy>(words: &[(&str, T)], name: Option<&str>) -> Option<T> {
 }
 
 fn address() -> ValueParser {
-    ValueParser::new(config::listen_address)
+    ValueParser::new(config::tcp_address)
+}
+
+/// Checked only: the settings read it again, with all else.
+fn listen_address(text: &str) -> Result<String, String> {
+    if text.contains(',') {
+        return Err("expected one address; give the flag once for each".to_owned());
+    }
+    config::listen_address(text).map(|_| text.to_owned())
 }
 
 fn words<T>(words: &'static [(&'static str, T)]) -> PossibleValuesParser {
@@ -275,13 +305,16 @@ mod tests {
 
     #[test]
     fn without_a_command_it_serves_and_flags_stand_on_either_side() {
-        let all = "--config.file e.yaml --web.listen-address :1 --web.telemetry-path /m --web.enable-lifecycle --ledger.path l.db \
+        let all = "--config.file e.yaml --web.listen-address :1 --web.listen-address unix:/s --web.systemd-socket \
+                   --web.config.file w.yml --web.telemetry-path /m --web.enable-lifecycle --ledger.path l.db \
                    --log.level debug --log.format json";
         for line in [all.to_owned(), format!("serve {all}"), format!("{all} serve")] {
             let Command::Serve(flags) = parse(&line).unwrap() else { panic!("{line}") };
             assert_eq!(flags.config_file, Some("e.yaml".into()));
             let expected = [
-                ("web.listen_address", ":1"),
+                ("web.listen_address", ":1,unix:/s"),
+                ("web.systemd_socket", "true"),
+                ("web.config_file", "w.yml"),
                 ("web.telemetry_path", "/m"),
                 ("web.enable_lifecycle", "true"),
                 ("ledger.path", "l.db"),
@@ -328,6 +361,9 @@ mod tests {
             "nonsense",
             "--log.level loud",
             "--web.listen-address 10990",
+            "--web.listen-address unix:relative",
+            "--web.listen-address :1,:2",
+            "healthcheck --nonsense",
             "demo --sim.speed 0",
             "demo --sim.speed nan",
             "demo --config.file e.yaml",

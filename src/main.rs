@@ -2,11 +2,13 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use emr_serverless_spark_exporter::app::{self, AppError};
+use emr_serverless_spark_exporter::app::{self, AppError, Handed};
 use emr_serverless_spark_exporter::cli::{self, Cli, Command, ConfigFlags};
 use emr_serverless_spark_exporter::config::{self, Config, ConfigErrors, LoadRequest};
 use emr_serverless_spark_exporter::logging;
+use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
     let command = match Cli::command(std::env::args_os()) {
@@ -21,25 +23,26 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "{error}");
-            ExitCode::from(if matches!(error, AppError::Config(_)) { cli::EXIT_CONFIG } else { 1 })
+            ExitCode::from(if error.is_config() { cli::EXIT_CONFIG } else { 1 })
         }
     }
 }
 
 fn run(command: Command) -> Result<(), AppError> {
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|source| AppError::System { doing: "starting the runtime", source })?;
     match command {
         Command::CheckConfig(flags) => {
-            let summary = load(&flags)?.summary();
+            let summary = app::check_config(&load(&flags)?)?;
             let _ = writeln!(std::io::stdout(), "{summary}");
             Ok(())
         }
         Command::Serve(flags) => {
             let config = load(&flags)?;
             let logging = logging::init(config.log);
-            runtime.block_on(app::serve(config, logging, move || load(&flags)))
+            // While there is no other thread.
+            let handed = if config.web.systemd_socket { Handed::take() } else { Handed::none() };
+            block_on(app::serve(config, handed, logging, move || load(&flags)))
         }
+        Command::Healthcheck(flags) => Ok(app::health(&load(&flags)?.web)?),
         Command::Ledger(command) => {
             let text = app::ledger_command(command, config::process_environment())?;
             let _ = writeln!(std::io::stdout(), "{text}");
@@ -47,13 +50,22 @@ fn run(command: Command) -> Result<(), AppError> {
         }
         Command::Demo(flags) => {
             logging::init(flags.log.log());
-            runtime.block_on(app::demo(flags))
+            block_on(app::demo(flags))
         }
         Command::Sim(flags) => {
             logging::init(flags.log.log());
-            runtime.block_on(app::simulate(flags))
+            block_on(app::simulate(flags))
         }
     }
+}
+
+fn block_on(program: impl Future<Output = Result<(), AppError>>) -> Result<(), AppError> {
+    let runtime =
+        Runtime::new().map_err(|source| AppError::System { doing: "starting the runtime", source })?;
+    let ended = runtime.block_on(program);
+    // A password that is still being checked is nothing to wait for.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    ended
 }
 
 fn load(flags: &ConfigFlags) -> Result<Config, ConfigErrors> {

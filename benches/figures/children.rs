@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use emr_serverless_spark_exporter::api::credentials::{ProviderOptions, provider};
 use emr_serverless_spark_exporter::api::{Client, ClientOptions, Transport};
-use emr_serverless_spark_exporter::app::Exporter;
+use emr_serverless_spark_exporter::app::{Exporter, Handed};
 use emr_serverless_spark_exporter::clock::Clock;
 use emr_serverless_spark_exporter::config::{self, Config, LoadRequest};
-use emr_serverless_spark_exporter::sim::{Options, Simulator, World, WorldConfig};
+use emr_serverless_spark_exporter::sim::{HistoryOrder, Options, Simulator, World, WorldConfig};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::{Value, json};
 
 use crate::process::{cpu_seconds, poll, rss_peak_mib, sample};
-use crate::{Outcome, writes};
+use crate::{Outcome, peers, render, writes};
 
 /// The argument that makes a child of this program.
 pub const FLAG: &str = "--child";
@@ -32,6 +32,10 @@ pub fn run(arguments: &[String]) -> Outcome<()> {
             let gap = Duration::from_millis(gap_ms.parse()?);
             simulator(sessions.parse()?, gap, Duration::from_millis(latency_ms.parse()?))?
         }
+        ["crowd", gateways, shuffled] => crowd(gateways.parse()?, *shuffled == "1")?,
+        ["render"] => render::render()?,
+        ["finished-bytes", plain, gzip] => peers::finished_bytes(plain, gzip)?,
+        ["text-encoder", page] => peers::text_encoder(page)?,
         ["poll", url, ledger, polls] => poll_often(url, ledger, polls.parse()?)?,
         ["sweep", url, ledger, max_in_flight] => sweep(url, ledger, max_in_flight)?,
         ["fetch", url, pages, max_in_flight] => fetch(url, pages.parse()?, max_in_flight)?,
@@ -56,6 +60,29 @@ fn simulator(sessions: u32, gap: Duration, latency: Duration) -> Outcome<Value> 
         births_per_hour: 0,
         ..WorldConfig::default()
     });
+    serve(world, latency)
+}
+
+/// Serves gateways in each of which 500 sessions run, until it is killed.
+fn crowd(gateways: u32, shuffled: bool) -> Outcome<Value> {
+    let order = if shuffled { HistoryOrder::Shuffled } else { WorldConfig::default().order };
+    let world = World::new(WorldConfig {
+        speed: 0.0,
+        workspaces: 1,
+        session_clusters: 0,
+        gateways,
+        history: 500,
+        history_span: Duration::from_secs(600),
+        births_per_hour: 0,
+        run_min: Duration::from_secs(36_000),
+        run_max: Duration::from_secs(72_000),
+        order,
+        ..WorldConfig::default()
+    });
+    serve(world, Duration::ZERO)
+}
+
+fn serve(world: World, latency: Duration) -> Outcome<Value> {
     tokio::runtime::Runtime::new()?.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let simulator = Simulator::start(listener, world, Options::default())?;
@@ -95,8 +122,8 @@ pub fn settings(url: &str, ledger: &str, max_in_flight: &str) -> Outcome<Config>
 fn sweep(url: &str, ledger: &str, max_in_flight: &str) -> Outcome<Value> {
     let config = settings(url, ledger, max_in_flight)?;
     let runtime = tokio::runtime::Runtime::new()?;
-    let exporter = runtime.block_on(Exporter::start(config, Vec::new(), None))?;
-    let address = exporter.address().to_string();
+    let exporter = runtime.block_on(Exporter::start(config, Vec::new(), Handed::none(), None))?;
+    let address = exporter.addresses()[0].to_string();
     poll(&address, "/-/ready", "", Duration::from_millis(50))?;
     let (cpu, rss) = (cpu_seconds()?, rss_peak_mib()?);
     let page = poll(&address, "/metrics", "livy_cu_seconds_total{", Duration::from_millis(50))?;
@@ -117,8 +144,8 @@ fn poll_often(url: &str, ledger: &str, polls: u32) -> Outcome<Value> {
         sessions.collector.interval = Duration::from_secs(1);
     }
     let runtime = tokio::runtime::Runtime::new()?;
-    let exporter = runtime.block_on(Exporter::start(config, Vec::new(), None))?;
-    let address = exporter.address().to_string();
+    let exporter = runtime.block_on(Exporter::start(config, Vec::new(), Handed::none(), None))?;
+    let address = exporter.addresses()[0].to_string();
     poll(&address, "/-/ready", "", Duration::from_millis(50))?;
     let sweep_cpu = cpu_seconds()?;
     let look = || -> Outcome<(f64, f64, f64, String)> {

@@ -4,9 +4,15 @@
 //! never count. `cargo bench --bench figures -- sweep open` runs those sections only.
 
 mod children;
+mod daemon;
 mod latency;
 mod opening;
+mod peers;
 mod process;
+mod prometheus;
+mod render;
+mod scrape;
+mod serve;
 mod steady;
 mod sweep;
 mod table;
@@ -22,12 +28,13 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 type Section = fn() -> Outcome<Vec<Row>>;
 
 /// In the order of the table: the later ones find the page cache as the earlier ones left it.
-const SECTIONS: [(&str, Section); 5] = [
+const SECTIONS: [(&str, Section); 6] = [
     ("sweep", sweep::section),
     ("writes", writes::section),
     ("latency", latency::section),
     ("open", opening::section),
     ("steady", steady::section),
+    ("serve", serve::section),
 ];
 
 fn main() -> ExitCode {

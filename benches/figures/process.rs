@@ -20,7 +20,20 @@ const POLL_MAX: Duration = Duration::from_secs(600);
 
 /// CPU seconds that this process has used so far, in user and kernel, ended threads included.
 pub fn cpu_seconds() -> Outcome<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    cpu_seconds_in("/proc/self/stat")
+}
+
+/// The same of another process, and of its children that run.
+pub fn cpu_seconds_of(pid: u32) -> Outcome<f64> {
+    let mut seconds = cpu_seconds_in(&format!("/proc/{pid}/stat"))?;
+    for child in std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?.split_whitespace() {
+        seconds += cpu_seconds_in(&format!("/proc/{child}/stat"))?;
+    }
+    Ok(seconds)
+}
+
+fn cpu_seconds_in(file: &str) -> Outcome<f64> {
+    let stat = std::fs::read_to_string(file)?;
     // The name in parentheses can hold blanks; the times are the 14th and 15th field.
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
     let mut ticks = 0_u32;
@@ -32,10 +45,20 @@ pub fn cpu_seconds() -> Outcome<f64> {
 
 /// The most memory that this process has held at a time, in MiB.
 pub fn rss_peak_mib() -> Outcome<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM in /proc")?;
-    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    memory_mib(std::process::id(), "VmHWM")
+}
+
+/// A figure of `/proc/PID/status`, in MiB: `VmRSS` for now, `VmHWM` for the most.
+pub fn memory_mib(pid: u32, name: &str) -> Outcome<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such figure in /proc")?;
+    let kib: f64 = line.trim_start_matches(':').trim().trim_end_matches("kB").trim().parse()?;
     Ok(kib / 1024.0)
+}
+
+/// An address on loopback that nothing listens on now.
+pub fn free_address() -> Outcome<String> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
 /// Runs this program again in a role of [`children`] and returns what it reports.
@@ -77,11 +100,18 @@ pub struct Simulator {
 impl Simulator {
     /// Starts it on a free port, with so many sessions, so long between the births of two of them, and so long an answer.
     pub fn start(sessions: u32, gap: Duration, latency: Duration) -> Outcome<Self> {
-        let numbers =
-            [sessions.into(), gap.as_millis(), latency.as_millis()].map(|number| number.to_string());
+        Self::spawn("simulator", &[sessions.into(), gap.as_millis(), latency.as_millis()])
+    }
+
+    /// Starts it with so many gateways, in each of which 500 sessions run; their order may be one that proves nothing.
+    pub fn crowd(gateways: u32, shuffled: bool) -> Outcome<Self> {
+        Self::spawn("crowd", &[gateways.into(), shuffled.into()])
+    }
+
+    fn spawn(role: &str, numbers: &[u128]) -> Outcome<Self> {
         let mut child = Command::new(std::env::current_exe()?)
-            .args([children::FLAG, "simulator"])
-            .args(numbers)
+            .args([children::FLAG, role])
+            .args(numbers.iter().map(u128::to_string))
             .stdout(Stdio::piped())
             .spawn()?;
         let pipe = child.stdout.take().ok_or("no pipe")?;

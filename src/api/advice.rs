@@ -1,9 +1,33 @@
-//! What to do about a connection that did not come about. Invariant: of fixed words, so that nothing secret is in them.
+//! What kept a connection from being made, and what to do about it. Invariant: the advice is of fixed words, so that nothing
+//! secret is in it.
 
 use std::error::Error;
 use std::io;
 
-use tokio_rustls::rustls::{self, CertificateError};
+use rustls::CertificateError;
+
+use super::resolve::Unresolved;
+
+/// What kept a connection from being made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    /// A name without an address.
+    Name,
+    /// The certificate, or the handshake.
+    Tls,
+    /// Anything else.
+    Connection,
+}
+
+/// Looks for the obstacle among the causes of an error.
+pub(super) fn obstacle(error: &reqwest::Error) -> Obstacle {
+    let of_one = |error: &(dyn Error + 'static)| match error {
+        error if error.is::<Unresolved>() => Some(Obstacle::Name),
+        error if error.is::<rustls::Error>() => Some(Obstacle::Tls),
+        _ => None,
+    };
+    causes(error).find_map(of_one).unwrap_or(Obstacle::Connection)
+}
 
 /// What to look at, after `; `; empty where the error says all there is to say.
 pub(super) fn advice(error: &(dyn Error + 'static)) -> &'static str {
@@ -26,14 +50,14 @@ fn of_one(error: &(dyn Error + 'static)) -> Option<&'static str> {
     if let Some(error) = error.downcast_ref::<rustls::Error>() {
         return of_tls(error);
     }
-    // The HTTP client's own errors can be told by their words alone; a test with the program holds these against it.
-    let text = error.to_string();
-    if text.starts_with("dns error") {
+    if error.is::<Unresolved>() {
         return Some(
             "; the name of the host is not known: look at the region's id, `endpoint`, `network` and this machine's DNS, or \
              whether a proxy (`api.proxy`, HTTPS_PROXY) is needed",
         );
     }
+    // The HTTP client's own errors can be told by their words alone; a test with the program holds these against it.
+    let text = error.to_string();
     if text.contains("proxy auth") {
         return Some("; the proxy wants a user and a password, or others: see `api.proxy` or HTTPS_PROXY");
     }

@@ -10,12 +10,12 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
+use super::advice::{Obstacle, obstacle};
 use super::answer::Answer;
 use super::client::{Present, Shared};
 use super::credentials::{AccessCredentials, CredentialsError};
 use super::error::{ApiError, Cause, Subject};
 use super::pace::{PAUSE_MAX, Turn};
-use super::resolve::{Obstacle, obstacle};
 use super::sign;
 use super::wire::{Body, Row};
 use crate::clock::UnixMillis;

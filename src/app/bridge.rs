@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::api::RequestObserver;
 use crate::api::credentials::CredentialsObserver;
-use crate::clock::UnixMillis;
+use crate::clock::{Clock, UnixMillis};
 use crate::ledger::CommitObserver;
 use crate::metrics::OwnMetrics;
 use crate::model::{Action, FailureReason, Outcome, ScopeId};
+use crate::server::{self, Cut};
 
 /// Hands on what the ledger tells; that room does not know the metrics.
 #[derive(Clone, Debug)]
@@ -19,6 +20,23 @@ pub(super) struct LedgerBridge(pub(super) Arc<OwnMetrics>);
 pub(super) struct ClientBridge {
     pub(super) own: Arc<OwnMetrics>,
     pub(super) scope: ScopeId,
+}
+
+/// Hands on what the HTTP server tells.
+#[derive(Clone, Debug)]
+pub(super) struct ServerBridge {
+    pub(super) own: Arc<OwnMetrics>,
+    pub(super) clock: Clock,
+}
+
+impl server::Observer for ServerBridge {
+    fn on_cut(&self, cut: Cut) {
+        self.own.web.cut(cut);
+    }
+
+    fn on_web_config(&self, is_good: bool) {
+        self.own.web.config_read(is_good, self.clock.now());
+    }
 }
 
 impl RequestObserver for ClientBridge {

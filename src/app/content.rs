@@ -1,29 +1,22 @@
 //! What the server shows: the rendered page, the exporter's own metrics, and the status of the targets.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 
+use super::snapshot::{Demand, Snapshot};
 use crate::clock::{Clock, UnixMillis};
 use crate::metrics::{Exposition, Failure, OwnMetrics, TargetStatus};
-use crate::model::Target;
-use crate::server::{self, ConfigStatus, FailureRow, Readiness, Status, TargetRow};
-
-/// The families of the watched resources as last rendered.
-#[derive(Debug, Default)]
-pub(super) struct Page {
-    pub(super) bytes: Bytes,
-    pub(super) rendered: UnixMillis,
-    /// Of the ledger's file and log, at that time.
-    pub(super) ledger_bytes: u64,
-    pub(super) ledger_sessions: u64,
-}
+use crate::model::{Format, Target};
+use crate::server::{self, ConfigStatus, FailureRow, NotRendered, Readiness, Status, TargetRow};
 
 /// See the module.
 pub(super) struct Content {
-    pub(super) page: Arc<ArcSwap<Page>>,
+    pub(super) page: Arc<ArcSwap<Snapshot>>,
+    pub(super) demand: Arc<Demand>,
     pub(super) exposition: Arc<Exposition>,
     pub(super) own: Arc<OwnMetrics>,
     pub(super) readiness: Readiness,
@@ -32,17 +25,21 @@ pub(super) struct Content {
 }
 
 impl server::Content for Content {
-    fn metrics(&self) -> Vec<Bytes> {
-        let page = self.page.load();
-        let age = u64::try_from(self.clock.now().saturating_sub(page.rendered)).unwrap_or(0);
-        let own = self.own.encode(page.ledger_sessions, page.ledger_bytes, Duration::from_millis(age));
-        match own {
-            Ok(own) => vec![page.bytes.clone(), own.into()],
-            Err(error) => {
-                tracing::error!(%error, "the exporter's own metrics could not be encoded");
-                vec![page.bytes.clone()]
-            }
+    fn metrics(&self, format: Format, gzip: bool) -> BoxFuture<'static, Result<Vec<Bytes>, NotRendered>> {
+        if gzip {
+            self.demand.note(format, Instant::now());
         }
+        let (snapshot, own, clock) = (self.page.load_full(), Arc::clone(&self.own), self.clock.clone());
+        Box::pin(async move {
+            let gzip = if gzip { Some(snapshot.compressed(format).await?) } else { None };
+            let age = u64::try_from(clock.now().saturating_sub(snapshot.rendered)).unwrap_or(0);
+            let age = Duration::from_millis(age);
+            let own = own.encode(format, snapshot.ledger_sessions, snapshot.ledger_bytes, age);
+            Ok(match gzip {
+                Some(gzip) => gzip.with_end(&own),
+                None => snapshot.body.parts(format).into_iter().chain([own.into()]).collect(),
+            })
+        })
     }
 
     fn status(&self) -> Status {
@@ -50,10 +47,6 @@ impl server::Content for Content {
         let ledger_sessions = self.page.load().ledger_sessions;
         let (stage, config) = (self.readiness.stage(), ConfigStatus::clone(&self.config.load()));
         Status { version: env!("CARGO_PKG_VERSION"), stage, ledger_sessions, config, targets }
-    }
-
-    fn on_refused_connection(&self) {
-        self.own.refused_connection();
     }
 }
 

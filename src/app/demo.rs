@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use super::{AppError, Exporter, ended_by_signal};
 use crate::cli::{DemoFlags, SimFlags};
 use crate::config::{self, Config, LoadRequest};
-use crate::server;
+use crate::server::{self, Handed};
 use crate::sim::{AccessKey, CREDENTIALS_PATH, Options, Simulator, TlsIdentity, World, WorldConfig};
 
 /// Runs the simulator and an exporter that watches it, until the process is told to end.
@@ -24,7 +24,7 @@ pub async fn demo(flags: DemoFlags) -> Result<(), AppError> {
     let scratch = Scratch::new();
     let ledger = flags.ledger_path.unwrap_or_else(|| scratch.0.join("ledger.db").display().to_string());
     let config = watching(&simulator, &flags.web_listen_address, &ledger)?;
-    let exporter = Exporter::start(config, Vec::new(), None).await?;
+    let exporter = Exporter::start(config, Vec::new(), Handed::none(), None).await?;
     announce(&exporter, &simulator, flags.sim_speed);
     ended.await;
     exporter.stop().await;
@@ -115,7 +115,8 @@ fn watching(simulator: &Simulator, listen_address: &str, ledger: &str) -> Result
 }
 
 fn announce(exporter: &Exporter, simulator: &Simulator, speed: f64) {
-    let (exporter, simulator) = (format!("http://{}", exporter.address()), simulator.url());
+    let address = exporter.addresses().first().map_or_else(String::new, ToString::to_string);
+    let (exporter, simulator) = (format!("http://{address}"), simulator.url());
     say(&format!(
         "Demo: an exporter that watches a simulated account, whose time runs {speed} times as fast\n  \
          metrics    {exporter}/metrics\n  status     {exporter}/\n  simulator  {simulator}\n\n\

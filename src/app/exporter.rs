@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -11,23 +11,26 @@ use tokio_util::sync::CancellationToken;
 
 use super::AppError;
 use super::backup::Backups;
-use super::bridge::LedgerBridge;
-use super::content::{Content, Page, rfc3339};
+use super::bridge::{LedgerBridge, ServerBridge};
+use super::content::{Content, rfc3339};
 use super::fleet::{Fleet, scope_ids};
 use super::publish::Publisher;
 use super::reload::{self, Reload, Reloader};
+use super::snapshot::{Demand, Snapshot};
 use crate::api::wire::malformed_names;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::journal::Journal;
 use crate::ledger::{Ledger, Options};
 use crate::metrics::{Exposition, OwnMetrics};
 use crate::scheduler::{FirstPass, Scheduler, Surroundings};
-use crate::server::{self, ConfigStatus, Lifecycle, Readiness, Server};
+use crate::server::{
+    self, BindError, ConfigStatus, Front, Handed, Lifecycle, Listener, Readiness, Server, WebConfig,
+};
 
 /// A running exporter.
 pub struct Exporter {
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     readiness: Readiness,
     scheduler: Arc<Scheduler>,
     ledger: Ledger,
@@ -37,19 +40,23 @@ pub struct Exporter {
     /// Ends the server and the rendering.
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
+    drain_delay: Duration,
 }
 
 impl Exporter {
-    /// Opens the ledger, listens, and begins to poll. `environment` is where keys of the default chain are looked up;
-    /// without a `reload`, the settings stay what they are.
+    /// Opens the ledger, listens, and begins to poll. `environment` is where keys of the default chain are looked up,
+    /// `handed` holds the sockets that are served on where the settings say so; without a `reload`, the settings stay
+    /// what they are.
     ///
     /// # Errors
     /// Where one of these cannot be done; nothing runs then.
     pub async fn start(
         config: Config,
         environment: Vec<(String, String)>,
+        handed: Handed,
         reload: Option<Reload>,
     ) -> Result<Self, AppError> {
+        let web = config.web.config_file.as_deref().map(WebConfig::load).transpose()?;
         let own = Arc::new(OwnMetrics::new(malformed_names(), &scope_ids(&config))?);
         let clock = Clock::System;
         own.config_loaded(clock.now(), 0);
@@ -59,24 +66,27 @@ impl Exporter {
         let mut publisher = common.publisher();
         publisher.publish().await;
 
-        let listener = server::bind(&config.web.listen_address, "--web.listen-address").await?;
-        let address = listener
-            .local_addr()
-            .map_err(|source| AppError::System { doing: "reading the address listened on", source })?;
+        let listeners = listen(&config.web, handed).await?;
         let (wishes, asked) = reload::wishes();
         let is_enabled = config.web.enable_lifecycle && reload.is_some();
         let lifecycle = is_enabled.then(|| Arc::new(wishes) as Arc<dyn Lifecycle>);
         let server = common.server(&config, lifecycle);
+        let observer =
+            Arc::new(ServerBridge { own: Arc::clone(&common.own), clock: common.clock.clone() });
+        let front = Front::new(server, config.web.limits, observer.clone(), web.clone());
         let settings = fleet.follow(&config, ways);
         let scheduler = Arc::new(Scheduler::start(common.surroundings(), settings));
         let (backup_interval, interval) = watch::channel(config.ledger.backup_interval);
         let backups = common.backups(&config, interval);
         let stop = CancellationToken::new();
-        let tasks = vec![
-            tokio::spawn(server.run(listener, stop.clone())),
+        let addresses = announce(&listeners, web.as_ref());
+        let mut tasks = vec![
+            tokio::spawn(front.run(listeners, stop.clone(), config.web.drain_timeout)),
             tokio::spawn(publisher.run(stop.clone())),
             tokio::spawn(backups.run(stop.clone())),
         ];
+        tasks.extend(web.map(|web| tokio::spawn(web.follow(observer, stop.clone()))));
+        let drain_delay = config.web.drain_delay;
         let Common { own, clock, ledger, exposition, readiness, status, .. } = common;
         let scheduled = Arc::clone(&scheduler);
         let reloader = Reloader {
@@ -91,13 +101,12 @@ impl Exporter {
         };
         let stop_reloads = CancellationToken::new();
         let reloads = reload.map(|reload| tokio::spawn(reloader.run(reload, asked, stop_reloads.clone())));
-        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
-        Ok(Self { address, readiness, scheduler, ledger, stop_reloads, reloads, stop, tasks })
+        Ok(Self { addresses, readiness, scheduler, ledger, stop_reloads, reloads, stop, tasks, drain_delay })
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// Where it listens by IP.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// Drains: not ready any more, polls end where they are, answers under way end, the ledger is closed.
@@ -107,6 +116,8 @@ impl Exporter {
         if let Some(reloads) = self.reloads {
             told(reloads.await);
         }
+        // For load balancers that look at readiness, and send requests until they have.
+        tokio::time::sleep(self.drain_delay).await;
         self.scheduler.stop().await;
         self.stop.cancel();
         for task in self.tasks {
@@ -118,13 +129,31 @@ impl Exporter {
     }
 }
 
+/// Takes the sockets that are handed over, or opens those of the settings.
+async fn listen(web: &config::Web, handed: Handed) -> Result<Vec<Listener>, BindError> {
+    if web.systemd_socket {
+        return handed.listen();
+    }
+    server::bind_all(&web.listen_addresses, "--web.listen-address").await
+}
+
+/// Logs where it listens; gives what of it is by IP.
+fn announce(listeners: &[Listener], web: Option<&WebConfig>) -> Vec<SocketAddr> {
+    let tls = web.is_some_and(WebConfig::has_tls);
+    for address in listeners {
+        tracing::info!(%address, tls, version = env!("CARGO_PKG_VERSION"), "listening");
+    }
+    listeners.iter().filter_map(Listener::socket_address).collect()
+}
+
 /// What polls, rendering and server have in common.
 struct Common {
     own: Arc<OwnMetrics>,
     clock: Clock,
     ledger: Ledger,
     exposition: Arc<Exposition>,
-    page: Arc<ArcSwap<Page>>,
+    page: Arc<ArcSwap<Snapshot>>,
+    demand: Arc<Demand>,
     first_pass: FirstPass,
     readiness: Readiness,
     /// How the settings were read.
@@ -141,7 +170,8 @@ impl Common {
             clock,
             ledger,
             exposition: Arc::new(Exposition::new(config.exposition, scope_ids(config))),
-            page: Arc::new(ArcSwap::from_pointee(Page::default())),
+            page: Arc::new(ArcSwap::from_pointee(Snapshot::default())),
+            demand: Arc::new(Demand::new(Instant::now())),
             first_pass: FirstPass::default(),
             readiness: Readiness::default(),
             status: Arc::new(ArcSwap::from_pointee(loaded)),
@@ -153,6 +183,7 @@ impl Common {
             exposition: Arc::clone(&self.exposition),
             ledger: self.ledger.clone(),
             page: Arc::clone(&self.page),
+            demand: Arc::clone(&self.demand),
             clock: self.clock.clone(),
             first_pass: self.first_pass.clone(),
             readiness: self.readiness.clone(),
@@ -163,6 +194,7 @@ impl Common {
     fn server(&self, config: &Config, lifecycle: Option<Arc<dyn Lifecycle>>) -> Server {
         let content = Content {
             page: Arc::clone(&self.page),
+            demand: Arc::clone(&self.demand),
             exposition: Arc::clone(&self.exposition),
             own: Arc::clone(&self.own),
             readiness: self.readiness.clone(),
@@ -174,7 +206,6 @@ impl Common {
             readiness: self.readiness.clone(),
             lifecycle,
             telemetry_path: config.web.telemetry_path.clone(),
-            max_connections: config.web.max_connections,
         }
     }
 

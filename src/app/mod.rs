@@ -8,13 +8,17 @@ mod content;
 mod demo;
 mod exporter;
 mod fleet;
+mod health;
 mod ledger;
 mod publish;
 mod reload;
 mod shutdown;
+mod snapshot;
+mod supervisor;
 
 pub use demo::{demo, simulate};
 pub use exporter::Exporter;
+pub use health::{HealthError, health};
 pub use ledger::ledger_command;
 pub use reload::Reload;
 pub use shutdown::ended_by_signal;
@@ -24,7 +28,8 @@ use crate::config::{Config, ConfigErrors};
 use crate::ledger::LedgerError;
 use crate::logging::Logging;
 use crate::model::ScopeId;
-use crate::server::BindError;
+pub use crate::server::Handed;
+use crate::server::{BindError, WebConfig, WebConfigError};
 
 /// Why the program could not start.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +37,12 @@ pub enum AppError {
     /// The settings.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
+    /// The web configuration file.
+    #[error(transparent)]
+    WebConfig(#[from] WebConfigError),
+    /// The daemon does not answer.
+    #[error(transparent)]
+    Health(#[from] HealthError),
     /// The address to listen on.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -67,19 +78,43 @@ pub enum AppError {
     },
 }
 
-/// Runs the exporter until the process is told to end. `read` has the settings read again, from where they came from.
+impl AppError {
+    /// Whether it is the settings that are wrong.
+    pub fn is_config(&self) -> bool {
+        matches!(self, Self::Config(_) | Self::WebConfig(_))
+    }
+}
+
+/// Runs the exporter until the process is told to end, on the sockets in `handed` where the settings say so. `read` has
+/// the settings read again, from where they came from.
 ///
 /// # Errors
 /// Where it cannot start.
 pub async fn serve(
     config: Config,
+    handed: Handed,
     logging: Logging,
     read: impl Fn() -> Result<Config, ConfigErrors> + Send + Sync + 'static,
 ) -> Result<(), AppError> {
     let ended = ended_by_signal()?;
-    let reload = Reload::new(logging, read)?;
-    let exporter = Exporter::start(config, crate::config::process_environment(), Some(reload)).await?;
+    let (environment, reload) = (crate::config::process_environment(), Reload::new(logging, read)?);
+    let exporter = Exporter::start(config, environment, handed, Some(reload)).await?;
+    let supervisor = supervisor::Supervisor::start();
     ended.await;
+    supervisor.stopping();
     exporter.stop().await;
     Ok(())
+}
+
+/// Reads what the settings name besides themselves, as a start would; a summary of them all.
+///
+/// # Errors
+/// Everything that is wrong with the web configuration file.
+pub fn check_config(config: &Config) -> Result<String, AppError> {
+    let mut summary = config.summary();
+    if let Some(path) = &config.web.config_file {
+        let tls = if WebConfig::load(path)?.has_tls() { "with" } else { "without" };
+        summary.push_str(&format!("\nweb configuration: {}, {tls} TLS", path.display()));
+    }
+    Ok(summary)
 }

@@ -6,22 +6,29 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
-use super::content::Page;
+use super::snapshot::{Demand, Snapshot};
 use crate::clock::Clock;
 use crate::journal::Journal;
 use crate::ledger::Ledger;
 use crate::metrics::Exposition;
+use crate::model::Format;
 use crate::scheduler::FirstPass;
 use crate::server::Readiness;
 
 /// The least time between two renderings: a sweep changes something with every page it reads.
 const GAP: Duration = Duration::from_millis(100);
+/// How much longer that is for each megabyte of a page: all renderings together are to take a tenth of a core at most.
+const GAP_PER_MEGABYTE: Duration = Duration::from_millis(50);
+/// Until a rendering that failed is tried again.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// What the rendering needs.
 pub(super) struct Publisher {
     pub(super) exposition: Arc<Exposition>,
     pub(super) ledger: Ledger,
-    pub(super) page: Arc<ArcSwap<Page>>,
+    pub(super) page: Arc<ArcSwap<Snapshot>>,
+    /// Which compressed forms are asked for.
+    pub(super) demand: Arc<Demand>,
     pub(super) clock: Clock,
     pub(super) first_pass: FirstPass,
     pub(super) readiness: Readiness,
@@ -36,15 +43,30 @@ impl Publisher {
         let ledger_sessions = totals.sessions;
         self.exposition.update_quietly(|board| board.set_ledger(totals));
         let now = self.clock.now();
-        let rendered = self.exposition.render(now);
-        self.page.store(Arc::new(Page {
-            bytes: rendered.page.into(),
-            rendered: now,
-            ledger_bytes: self.ledger.size_bytes(),
-            ledger_sessions,
-        }));
-        if !rendered.released.is_empty() {
-            let (released, now) = (self.ledger.release(rendered.released).await, Instant::now());
+        let ledger_bytes = self.ledger.size_bytes();
+        let (exposition, demand, before) =
+            (Arc::clone(&self.exposition), Arc::clone(&self.demand), self.page.load_full());
+        // Off the threads that serve: a scrape does not wait for a page, however large.
+        let rendering = tokio::task::spawn_blocking(move || {
+            let rendered = exposition.render(now);
+            let body = rendered.body;
+            let snapshot =
+                Snapshot { body, rendered: now, ledger_bytes, ledger_sessions, ..Snapshot::default() };
+            for format in Format::ALL.into_iter().filter(|format| demand.is_recent(*format, Instant::now())) {
+                snapshot.compress(format, Some(&before));
+            }
+            (snapshot, rendered.next_change, rendered.released)
+        });
+        let (snapshot, next_change, released) = match rendering.await {
+            Ok(rendered) => rendered,
+            Err(error) => {
+                tracing::error!(%error, "the metrics could not be rendered: the page stays as it was");
+                return Some(RETRY);
+            }
+        };
+        self.page.store(Arc::new(snapshot));
+        if !released.is_empty() {
+            let (released, now) = (self.ledger.release(released).await, Instant::now());
             if let Err(error) = released {
                 if let Some(left_out) = self.releases.failed((), now) {
                     tracing::warn!(%error, left_out, "series stay at zero until the ledger takes their release");
@@ -56,7 +78,7 @@ impl Publisher {
                 tracing::info!(lasted_seconds, "the ledger takes the release of series again");
             }
         }
-        let wait = rendered.next_change?.saturating_sub(now);
+        let wait = next_change?.saturating_sub(now);
         Some(Duration::from_millis(u64::try_from(wait).unwrap_or(0)))
     }
 
@@ -68,6 +90,7 @@ impl Publisher {
             totals.mark_unchanged();
             let waiting = *first_pass.borrow_and_update();
             let holds = self.publish().await;
+            let gap = gap(self.page.load().body.size_bytes());
             // Only now does the page show what those targets had to tell.
             self.readiness.waiting(waiting);
             let passed = async {
@@ -84,9 +107,14 @@ impl Publisher {
                 () = stop.cancelled() => break,
             }
             tokio::select! {
-                () = tokio::time::sleep(GAP) => {}
+                () = tokio::time::sleep(gap) => {}
                 () = stop.cancelled() => break,
             }
         }
     }
+}
+
+/// The least time from a rendering of so many bytes to the next one.
+fn gap(bytes: usize) -> Duration {
+    GAP + GAP_PER_MEGABYTE * u32::try_from(bytes / 1_000_000).unwrap_or(1_000)
 }

@@ -14,6 +14,7 @@ mod sources;
 mod summary;
 mod types;
 mod units;
+mod web_file;
 mod workspaces;
 mod yaml;
 
@@ -25,7 +26,8 @@ use error::{Place, Problem};
 use reader::Reader;
 pub use sections::{LOG_FORMATS, LOG_LEVELS};
 pub use types::*;
-pub use units::{credentials_uri, listen_address};
+pub use units::{credentials_uri, listen_address, tcp_address};
+pub use web_file::{ClientAuth, Pem, RateLimit, TlsServer, TlsVersion, WebFile};
 
 /// What settings are made of, the weakest first. Below them all lie the defaults.
 /// It has no `Debug`: secrets may stand in the environment.

@@ -95,9 +95,19 @@ pub(super) const KEYS: &[Key] = &[
     text("ledger.backup_interval", Some("24h")),
     text("exposition.zero_hold", Some("2m")),
     text("exposition.stale_after", Some("10m")),
-    text("web.listen_address", Some("0.0.0.0:10990")),
+    text("exposition.created_timestamps", Some("false")),
+    list("web.listen_address", Some("0.0.0.0:10990")),
+    text("web.systemd_socket", Some("false")),
     text("web.telemetry_path", Some("/metrics")),
+    text("web.config_file", None),
     text("web.max_connections", Some("512")),
+    text("web.head_bytes_max", Some("16KiB")),
+    text("web.uri_bytes_max", Some("8KiB")),
+    text("web.head_timeout", Some("10s")),
+    text("web.idle_timeout", Some("150s")),
+    text("web.write_timeout", Some("1m")),
+    text("web.drain_delay", Some("0s")),
+    text("web.drain_timeout", Some("5s")),
     text("web.enable_lifecycle", Some("false")),
     text("log.level", Some("info")),
     text("log.format", Some("text")),
@@ -134,6 +144,11 @@ pub(super) fn shape(path: &str) -> Option<Shape> {
             (in_list || in_map).then_some(Shape::Text)
         }
     }
+}
+
+/// Whether the list at `path` may be written as one text, which is then its only item.
+pub(super) fn takes_one(path: &str) -> bool {
+    path == "web.listen_address"
 }
 
 /// The key at `path`, whose indices do not matter.
@@ -271,8 +286,10 @@ mod tests {
             ("accounts[7].workspaces.tags", Some(Shape::Map)),
             ("accounts[7].workspaces.tags.team", Some(Shape::Text)),
             ("accounts[7].workspaces.tags.a.b", Some(Shape::Text)),
-            ("web.listen_address", Some(Shape::Text)),
-            ("web.listen_address[0]", None),
+            ("web.listen_address", Some(Shape::List)),
+            ("web.listen_address[0]", Some(Shape::Text)),
+            ("web.telemetry_path", Some(Shape::Text)),
+            ("web.telemetry_path[0]", None),
             ("web.listen_address.port", None),
             ("web.listen", None),
             ("acc", None),

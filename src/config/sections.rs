@@ -7,8 +7,8 @@ use secrecy::SecretString;
 
 use super::reader::Reader;
 use super::types::{
-    AccountApi, Api, Baseline, Collector, Collectors, Exposition, Ledger, LivySessions, Log, LogFormat,
-    LogLevel, Web,
+    AccountApi, Api, Baseline, Collector, Collectors, Exposition, Ledger, ListenAddress, LivySessions, Log,
+    LogFormat, LogLevel, Web, WebLimits,
 };
 use super::units::{self, Span};
 use super::{schema, sources};
@@ -32,6 +32,9 @@ const BACKUP: Span = Span {
     max: Duration::from_secs(30 * 86_400),
     words: "from 1m to 30days, or 0s for none",
 };
+const CLIENT: Span =
+    Span { min: Duration::from_secs(1), max: Duration::from_secs(3600), words: "from 1s to 1h" };
+const DRAIN: Span = Span { min: Duration::ZERO, max: Duration::from_secs(300), words: "from 0s to 5m" };
 const STALE: Span =
     Span { min: Duration::from_secs(10), max: Duration::from_secs(7 * 86_400), words: "from 10s to 7days" };
 
@@ -194,19 +197,76 @@ pub(super) fn ledger(reader: &mut Reader) -> Option<Ledger> {
 pub(super) fn exposition(reader: &mut Reader) -> Option<Exposition> {
     let zero_hold = reader.read("exposition.zero_hold", |text| units::duration(text, &HOLD));
     let stale_after = reader.read("exposition.stale_after", |text| units::duration(text, &STALE));
-    Some(Exposition { zero_hold: zero_hold?, stale_after: stale_after? })
+    let created_timestamps = reader.read("exposition.created_timestamps", units::truth);
+    Some(Exposition {
+        zero_hold: zero_hold?,
+        stale_after: stale_after?,
+        created_timestamps: created_timestamps?,
+    })
 }
 
 pub(super) fn web(reader: &mut Reader) -> Option<Web> {
-    let listen_address = reader.read("web.listen_address", units::listen_address);
+    let listen_addresses = reader.list("web.listen_address", units::listen_address);
+    if let Some(addresses) = &listen_addresses {
+        check_addresses(reader, addresses);
+    }
+    let systemd_socket = reader.read("web.systemd_socket", units::truth);
     let telemetry_path = reader.read("web.telemetry_path", units::telemetry_path);
-    let max_connections = reader.read("web.max_connections", |text| units::whole(text, &(1..=65_536)));
+    let config_file = reader.optional("web.config_file", |text| Ok(Some(PathBuf::from(text))));
+    let limits = web_limits(reader);
+    let drain_delay = reader.read("web.drain_delay", |text| units::duration(text, &DRAIN));
+    let drain_timeout = reader.read("web.drain_timeout", |text| units::duration(text, &DRAIN));
     let enable_lifecycle = reader.read("web.enable_lifecycle", units::truth);
     Some(Web {
-        listen_address: listen_address?,
+        listen_addresses: listen_addresses?,
+        systemd_socket: systemd_socket?,
         telemetry_path: telemetry_path?,
-        max_connections: max_connections?,
+        config_file: config_file?,
+        limits: limits?,
+        drain_delay: drain_delay?,
+        drain_timeout: drain_timeout?,
         enable_lifecycle: enable_lifecycle?,
+    })
+}
+
+fn check_addresses(reader: &mut Reader, addresses: &[ListenAddress]) {
+    if addresses.is_empty() {
+        reader.fail("web.listen_address", "expected at least one address, such as 0.0.0.0:10990");
+    }
+    for (index, address) in addresses.iter().enumerate() {
+        // Port 0 is another port each time.
+        let is_any = matches!(address, ListenAddress::Tcp(text) if text.ends_with(":0"));
+        if addresses[..index].contains(address) && !is_any {
+            reader.fail(
+                &format!("web.listen_address[{index}]"),
+                "the same address a second time; leave it out",
+            );
+        }
+    }
+}
+
+fn web_limits(reader: &mut Reader) -> Option<WebLimits> {
+    let max_connections = reader.read("web.max_connections", |text| units::whole(text, &(1..=65_536)));
+    let head_bytes_max = reader
+        .read("web.head_bytes_max", |text| units::bytes(text, &((8 << 10)..=(1 << 20)), "from 8KiB to 1MiB"));
+    let uri_bytes_max = reader
+        .read("web.uri_bytes_max", |text| units::bytes(text, &(256..=(64 << 10)), "from 256B to 64KiB"));
+    let head_timeout = reader.read("web.head_timeout", |text| units::duration(text, &REQUEST));
+    let idle_timeout = reader.read("web.idle_timeout", |text| units::duration(text, &CLIENT));
+    let write_timeout = reader.read("web.write_timeout", |text| units::duration(text, &CLIENT));
+    if let (Some(head), Some(uri)) = (head_bytes_max, uri_bytes_max)
+        && uri > head
+    {
+        let message = "web.uri_bytes_max is more than web.head_bytes_max, which holds it";
+        reader.fail_either(["web.uri_bytes_max", "web.head_bytes_max"], message);
+    }
+    Some(WebLimits {
+        max_connections: max_connections?,
+        head_bytes_max: head_bytes_max?,
+        uri_bytes_max: uri_bytes_max?,
+        head_timeout: head_timeout?,
+        idle_timeout: idle_timeout?,
+        write_timeout: write_timeout?,
     })
 }
 

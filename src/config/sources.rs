@@ -85,6 +85,10 @@ fn prune(value: &Value, path: &str, problems: &mut Vec<Problem>) -> Option<Value
         (Some(Shape::Section | Shape::Map), ValueKind::Table(map)) => {
             ValueKind::Table(prune_section(map, path, problems))
         }
+        // One item may stand without its brackets.
+        (Some(Shape::List), ValueKind::String(_)) if schema::takes_one(path) => {
+            ValueKind::Array(vec![value.clone()])
+        }
         // What is wrong or null in a list stays as a null, so that the items after it keep their index.
         (Some(Shape::Sections | Shape::List), ValueKind::Array(items)) => ValueKind::Array(
             items
@@ -195,7 +199,11 @@ pub(super) fn flags(overrides: &[(String, String)], problems: &mut Vec<Problem>)
     overrides
         .iter()
         .filter_map(|(path, text)| {
-            let place = Place::Flag(format!("--{}", path.replace('_', "-")));
+            let place = Place::Flag(match path.as_str() {
+                // As in the whole ecosystem, against the rule.
+                "web.config_file" => "--web.config.file".to_owned(),
+                path => format!("--{}", path.replace('_', "-")),
+            });
             assign(path, text, place, problems)
         })
         .collect()

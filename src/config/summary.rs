@@ -30,7 +30,10 @@ impl Config {
             };
         }
         let _ = writeln!(text, "ledger: {}", self.ledger.path.display());
-        let _ = write!(text, "metrics: {}{}", self.web.listen_address, self.web.telemetry_path);
+        for address in &self.web.listen_addresses {
+            let _ = writeln!(text, "metrics: {address}{}", self.web.telemetry_path);
+        }
+        text.truncate(text.trim_end().len());
         text
     }
 }

@@ -74,9 +74,11 @@ fn with_a_region_alone_everything_has_its_default() {
     );
     let day = Duration::from_secs(86_400);
     assert_eq!((config.ledger.retention, config.ledger.backup_interval), (day * 90, Some(day)));
-    assert_eq!(config.exposition, Exposition { zero_hold: minutes(2), stale_after: minutes(10) });
-    assert_eq!(config.web.listen_address, "0.0.0.0:10990");
-    assert_eq!((config.web.telemetry_path.as_str(), config.web.max_connections), ("/metrics", 512));
+    let exposition =
+        Exposition { zero_hold: minutes(2), stale_after: minutes(10), created_timestamps: false };
+    assert_eq!(config.exposition, exposition);
+    assert_eq!(config.web.listen_addresses, [ListenAddress::Tcp("0.0.0.0:10990".into())]);
+    assert_eq!((config.web.telemetry_path.as_str(), config.web.limits.max_connections), ("/metrics", 512));
     assert_eq!(config.log, Log { level: LogLevel::Info, format: LogFormat::Text });
 }
 
@@ -104,9 +106,9 @@ fn flags_win_over_the_environment_over_the_file() {
         ("EMR_SPARK_EXPORTER__LOG__LEVEL", ""),
     ];
     let config = load_all(yaml, &environment, &[("web.listen_address", ":3")]).unwrap();
-    assert_eq!(config.web.listen_address, ":3");
+    assert_eq!(config.web.listen_addresses, [ListenAddress::Tcp(":3".into())]);
     assert_eq!(config.web.telemetry_path, "/b");
-    assert_eq!(config.web.max_connections, 1);
+    assert_eq!(config.web.limits.max_connections, 1);
     assert_eq!((config.api.retries, config.log.level), (4, LogLevel::Info));
 }
 

@@ -208,19 +208,64 @@ pub struct Exposition {
     pub zero_hold: Duration,
     /// Gauges without a complete sweep for this long are withdrawn; 10 s to 7 days.
     pub stale_after: Duration,
+    /// Whether OpenMetrics tells when counters were at zero, where that is known.
+    pub created_timestamps: bool,
 }
 
 /// The HTTP server.
 #[derive(Clone, Debug)]
 pub struct Web {
-    /// `host:port`; the host may be a name, empty (all addresses) or an IPv6 address in brackets.
-    pub listen_address: String,
+    /// At least one, each once.
+    pub listen_addresses: Vec<ListenAddress>,
+    /// Whether the sockets come from systemd, and `listen_addresses` tells only where they are.
+    pub systemd_socket: bool,
     /// Path of the metrics page; starts with `/`.
     pub telemetry_path: String,
-    /// Connections open at a time; 1 to 65,536.
-    pub max_connections: usize,
+    /// The web configuration file of the exporter-toolkit, which is read again when it changes: TLS, passwords, headers.
+    pub config_file: Option<PathBuf>,
+    /// What is cut.
+    pub limits: WebLimits,
+    /// How long the server still answers after the signal to end, not ready; 0 s to 5 min.
+    pub drain_delay: Duration,
+    /// How long answers under way may take to end after that; 0 s to 5 min.
+    pub drain_timeout: Duration,
     /// Whether whoever reaches the server may have the settings read again, by `POST /-/reload`.
     pub enable_lifecycle: bool,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// `host:port`; the host may be a name, empty (all addresses) or an IPv6 address in brackets.
+    Tcp(String),
+    /// A Unix socket, by its path.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => f.write_str(address),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Bounds on what a client may ask of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WebLimits {
+    /// Connections open at a time; 1 to 65,536.
+    pub max_connections: usize,
+    /// The head of a request; 8 KiB to 1 MiB.
+    pub head_bytes_max: usize,
+    /// Path and query of a request; 256 B to 64 KiB, at most `head_bytes_max`.
+    pub uri_bytes_max: usize,
+    /// From the first byte of a head to its last, and for a TLS handshake; 100 ms to 5 min.
+    pub head_timeout: Duration,
+    /// Of a connection without a request; 1 s to 1 h.
+    pub idle_timeout: Duration,
+    /// From a request to the last byte of its answer; 1 s to 1 h.
+    pub write_timeout: Duration,
 }
 
 /// Logging.

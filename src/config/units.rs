@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::types::Endpoint;
+use super::types::{Endpoint, ListenAddress};
 
 /// A range of durations; both ends belong to it.
 pub(super) struct Span {
@@ -54,6 +54,11 @@ pub(super) fn truth(text: &str) -> Result<bool, String> {
 
 /// `16MiB`, `512KiB`, `65536` (bytes); 64 KiB to 256 MiB.
 pub(super) fn body_bytes(text: &str) -> Result<usize, String> {
+    bytes(text, &((64 << 10)..=(256 << 20)), "from 64KiB to 256MiB")
+}
+
+/// A size in bytes, with a unit or without; `words` tells the range.
+pub(super) fn bytes(text: &str, range: &RangeInclusive<usize>, words: &str) -> Result<usize, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let factor = match text[digits.len()..].trim_start() {
         "" | "B" => Some(1),
@@ -68,10 +73,13 @@ pub(super) fn body_bytes(text: &str) -> Result<usize, String> {
         .ok()
         .zip(factor)
         .and_then(|(number, factor)| number.checked_mul(factor))
-        .filter(|bytes| ((64 << 10)..=(256 << 20)).contains(bytes))
-        .ok_or_else(|| {
-            "expected a size such as 16MiB, 512KiB or 65536 (bytes), from 64KiB to 256MiB".to_owned()
-        })
+        .filter(|bytes| range.contains(bytes))
+        .ok_or_else(|| format!("expected a size such as {}, {words}", examples(*range.end())))
+}
+
+/// Sizes within a range that ends there.
+fn examples(max: usize) -> &'static str {
+    if max >= 16 << 20 { "16MiB, 512KiB or 65536 (bytes)" } else { "32KiB or 32768 (bytes)" }
 }
 
 /// One of the words of a closed set.
@@ -83,11 +91,29 @@ pub(super) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String
     })
 }
 
-/// `host:port`, `:port` (all addresses) or `[IPv6]:port`; port 0 lets the system choose one.
+/// `host:port`, `:port` (all addresses), `[IPv6]:port` or `unix:/path`; port 0 lets the system choose one.
 ///
 /// # Errors
 /// What was expected, in words.
-pub fn listen_address(text: &str) -> Result<String, String> {
+pub fn listen_address(text: &str) -> Result<ListenAddress, String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        // The system's own limit, with the zero at its end.
+        let is_good = path.starts_with('/') && !path.ends_with('/') && path.len() < 108;
+        return is_good.then(|| ListenAddress::Unix(path.into())).ok_or_else(|| {
+            "expected unix:/path, absolute and at most 107 bytes long, such as unix:/run/exporter.sock"
+                .to_owned()
+        });
+    }
+    tcp_address(text).map(ListenAddress::Tcp).map_err(|_| {
+        "expected host:port, such as 0.0.0.0:10990, :10990 or [::1]:10990, or unix:/path".to_owned()
+    })
+}
+
+/// As [`listen_address`], but for Unix sockets.
+///
+/// # Errors
+/// What was expected, in words.
+pub fn tcp_address(text: &str) -> Result<String, String> {
     text.rsplit_once(':')
         .filter(|(host, port)| (host.is_empty() || is_host(host)) && is_port(port))
         .map(|_| text.to_owned())

@@ -9,21 +9,6 @@ use rusqlite::{Connection, Row};
 use super::places::{NUMBER_BITS, OF_GATEWAY, gateway_of, id_hash};
 use super::{LedgerError, reader, row, schema, seal};
 
-/// Columns of a series that are sums over its sessions: nine figures, then three bits of `counted`.
-const SUMS: [&str; 12] = [
-    "nano_cu_hours",
-    "vcore_seconds",
-    "mb_seconds",
-    "base_nano_cu_hours",
-    "base_vcore_seconds",
-    "base_mb_seconds",
-    "over_nano_cu_hours",
-    "over_vcore_seconds",
-    "over_mb_seconds",
-    "created",
-    "terminated",
-    "error",
-];
 /// Places in [`seal::SESSION`].
 const SESSION_KEY: usize = 0;
 const SESSION_ID: usize = 1;
@@ -224,11 +209,9 @@ fn sessions(
 
 /// A key with about as many sessions up to it as above it: all, where no session was pruned.
 fn middle(connection: &Connection) -> Outcome<i64> {
+    let mut gateways = connection.prepare("SELECT gateway_key FROM gateway ORDER BY gateway_key")?;
     let latest = format!("SELECT max(session_key) FROM session WHERE {OF_GATEWAY}");
-    let (mut gateways, mut latest) = (
-        connection.prepare("SELECT gateway_key FROM gateway ORDER BY gateway_key")?,
-        connection.prepare(&latest)?,
-    );
+    let mut latest = connection.prepare(&latest)?;
     let mut numbers = Vec::new();
     for gateway_key in gateways.query_map([], |row| row.get(0))? {
         let gateway_key: i64 = gateway_key?;
@@ -339,7 +322,8 @@ fn print(id_hash: i64, session_key: i64) -> u64 {
 
 /// Every total must be the sum of its sessions, those that are no longer kept included, and every session in a total.
 fn totals(connection: &Connection, mut sums: HashMap<i64, Sum>, checked: &mut Checked) -> Outcome<()> {
-    let columns = SUMS.map(|name| format!("series.{name} - coalesce(pruned.{name}, 0)")).join(", ");
+    let kept = seal::SUMS.iter().map(|name| format!("series.{name} - coalesce(pruned.{name}, 0)"));
+    let columns = kept.collect::<Vec<_>>().join(", ");
     let sql = format!(
         "SELECT {columns}, series_key, series.gateway_key, queue, workspace_id, livy_compute_id,
                 coalesce(pruned.sessions, 0)

@@ -2,6 +2,7 @@
 //! nobody looked counts once, at the sweep that finds it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use rusqlite::{Connection, params};
@@ -77,7 +78,7 @@ fn count(
         if let (true, ClusterState::Running, Some(since)) =
             (changed, state, before.and_then(|b| b.starting_since))
         {
-            observe_start(connection, &mut totals, *kind, sweep.at.saturating_sub(since).max(0))?;
+            observe_start(connection, &mut totals, *kind, id, since..sweep.at)?;
         }
         let starting_since = match (state, before) {
             (ClusterState::Starting, Some(before)) if !changed => before.starting_since,
@@ -110,10 +111,12 @@ fn observe_start(
     connection: &Connection,
     totals: &mut WorkspaceTotals,
     kind: ClusterKind,
-    duration_ms: i64,
+    id: &str,
+    starting: Range<UnixMillis>,
 ) -> rusqlite::Result<()> {
+    let duration_ms = starting.end.saturating_sub(starting.start).max(0);
     let histogram = totals.start_durations.entry(kind).or_insert_with(Histogram::of_starts);
-    let bucket = histogram.observe(duration_ms);
+    let bucket = histogram.observe(duration_ms, id, starting.end);
     let row = params![totals.key, kind.as_str(), bucket.bound_ms, bucket.count.cast_signed(), bucket.sum_ms];
     seal::START_DURATION.put(connection, row)
 }

@@ -40,7 +40,7 @@ pub use check::Checked;
 pub use cluster::ClusterSweep;
 pub use error::LedgerError;
 pub use gateway::{Discovered, Pass};
-pub use histogram::Histogram;
+pub use histogram::{Exemplar, Histogram};
 pub use memory::Remembered;
 pub use reader::{Inspection, inspect, verify};
 pub use session::Applied;

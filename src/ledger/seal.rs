@@ -32,6 +32,8 @@ pub(super) const GATEWAY: Table = Table {
         "resweep",
     ],
 };
+/// Columns of a series that are sums over its sessions, the pruned ones included: nine figures, then three bits of `counted`.
+pub(super) const SUMS: &[&str] = SERIES.columns.split_at(4).1;
 pub(super) const SERIES: Table = Table {
     name: "series",
     columns: &[

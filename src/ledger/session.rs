@@ -144,7 +144,7 @@ impl Page<'_> {
             None => return Ok(Err(LedgerError::Overflow { subject: format!("queue {:?}", seen.queue) })),
         }
         if let Some(duration) = duration {
-            self.gateway.durations.observe(duration);
+            self.gateway.durations.observe(duration, &seen.session_id, after.ended.unwrap_or(0));
             self.changes.durations = true;
         }
         if before != after {

@@ -74,14 +74,26 @@ pub struct Failure {
 }
 
 /// A value and when it was true.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Timed<T> {
     at: UnixMillis,
-    value: T,
+    value: Arc<T>,
 }
 
-/// See the module.
-#[derive(Debug, Default)]
+impl<T> Clone for Timed<T> {
+    fn clone(&self) -> Self {
+        Self { at: self.at, value: Arc::clone(&self.value) }
+    }
+}
+
+impl<T> Timed<T> {
+    fn new(at: UnixMillis, value: T) -> Self {
+        Self { at, value: Arc::new(value) }
+    }
+}
+
+/// See the module. Clones share what was observed.
+#[derive(Clone, Debug, Default)]
 pub struct Board {
     /// What the configuration names.
     scopes: Vec<ScopeId>,
@@ -109,23 +121,23 @@ impl Board {
 
     /// Takes a complete list of the workspaces that are watched in a scope.
     pub fn set_workspaces(&mut self, scope: &ScopeId, at: UnixMillis, value: Vec<WorkspaceObservation>) {
-        self.workspaces.insert(scope.clone(), Timed { at, value });
+        self.workspaces.insert(scope.clone(), Timed::new(at, value));
         self.settle_owners();
     }
 
     /// Takes a complete list of a workspace's session clusters.
     pub fn set_clusters(&mut self, workspace: WorkspaceId, at: UnixMillis, value: Vec<ClusterObservation>) {
-        self.clusters.insert(workspace, Timed { at, value });
+        self.clusters.insert(workspace, Timed::new(at, value));
     }
 
     /// Takes a complete list of a workspace's Livy gateways.
     pub fn set_gateways(&mut self, workspace: WorkspaceId, at: UnixMillis, value: Vec<GatewayObservation>) {
-        self.gateways.insert(workspace, Timed { at, value });
+        self.gateways.insert(workspace, Timed::new(at, value));
     }
 
     /// Takes what a complete pass over a gateway's history saw.
     pub fn set_sessions(&mut self, gateway: GatewayId, at: UnixMillis, value: SessionsView) {
-        self.sessions.insert(gateway, Timed { at, value });
+        self.sessions.insert(gateway, Timed::new(at, value));
     }
 
     /// Takes the totals of a commit.
@@ -166,6 +178,12 @@ impl Board {
         listed && self.shows_workspace(&gateway.workspace)
     }
 
+    /// When a gateway was created, as the latest complete list told.
+    pub(super) fn gateway_created(&self, gateway: &GatewayId) -> Option<UnixMillis> {
+        let list = &self.gateways.get(&gateway.workspace)?.value;
+        list.iter().find(|row| row.livy_compute_id == gateway.livy_compute_id)?.created
+    }
+
     /// Whether the page shows what is known of this workspace. Series do not name the account, so it is shown of one:
     /// the account that lists it; where none does, the one that has counted it, unless it is no longer watched, or all
     /// of its regions were listed without it.
@@ -195,7 +213,7 @@ impl Board {
     fn settle_owners(&mut self) {
         self.owners.clear();
         for (scope, list) in &self.workspaces {
-            for row in &list.value {
+            for row in list.value.iter() {
                 self.owners.entry(row.workspace_id.clone()).or_insert_with(|| scope.account.clone());
             }
         }
@@ -248,7 +266,7 @@ impl<'a> View<'a> {
     fn fresh<K, T>(self, all: &'a BTreeMap<K, Timed<T>>) -> impl Iterator<Item = (&'a K, &'a T)> {
         all.iter()
             .filter(move |(_, timed)| self.withdrawn_at(timed.at) > self.now)
-            .map(|(key, timed)| (key, &timed.value))
+            .map(|(key, timed)| (key, &*timed.value))
     }
 
     fn withdrawn_at(self, at: UnixMillis) -> UnixMillis {

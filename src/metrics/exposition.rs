@@ -2,18 +2,20 @@
 //! not have seen at zero is shown at zero for the hold, and its release is on disk before its value is shown.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::board::{Board, View};
+use super::body::Body;
 use super::families;
 use super::page::Page;
 use crate::clock::{UnixMillis, millis};
 use crate::config;
 use crate::ledger::SeriesKey;
-use crate::model::ScopeId;
+use crate::model::{Format, ScopeId};
 
 /// The board, and what it takes to render it.
 #[derive(Debug)]
@@ -23,13 +25,15 @@ pub struct Exposition {
     changed: Notify,
     /// Since when each held series has been shown at zero.
     held_since: Mutex<HashMap<SeriesKey, UnixMillis>>,
+    /// How long the next page will be, about.
+    size_bytes: AtomicUsize,
 }
 
 /// A rendered page and when it is to be rendered again.
 #[derive(Debug)]
 pub struct Rendered {
-    /// Prometheus text format 0.0.4.
-    pub page: Vec<u8>,
+    /// The families of the watched resources.
+    pub body: Body,
     /// When the passing of time alone changes the page.
     pub next_change: Option<UnixMillis>,
     /// Series whose hold at zero is over: to be released in the ledger.
@@ -44,6 +48,7 @@ impl Exposition {
             board: Mutex::new(Board::new(scopes)),
             changed: Notify::new(),
             held_since: Mutex::default(),
+            size_bytes: AtomicUsize::new(0),
         }
     }
 
@@ -76,15 +81,19 @@ impl Exposition {
 
     /// Renders the board as it is at `now`.
     pub fn render(&self, now: UnixMillis) -> Rendered {
-        let config::Exposition { zero_hold, stale_after } =
-            *self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        let board = self.lock();
-        let view = View { board: &board, now, stale_after };
-        let mut page = Page::default();
+        let settings = *self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        // A copy, whose values are shared: who has something to add does not wait for the rendering.
+        let board = self.lock().clone();
+        let view = View { board: &board, now, stale_after: settings.stale_after };
+        let capacity = self.size_bytes.load(Ordering::Relaxed);
+        let mut page = Page::new(&Format::ALL, settings.created_timestamps, capacity);
         families::render(view, &mut page);
-        let (released, next_release) = self.holds(&board, now, zero_hold);
+        let body = page.finish();
+        // A little more than now, so that the next page is written without moving what is written already.
+        self.size_bytes.store(body.size_bytes() + body.size_bytes() / 32, Ordering::Relaxed);
+        let (released, next_release) = self.holds(&board, now, settings.zero_hold);
         let next_change = view.next_withdrawal().into_iter().chain(next_release).min();
-        Rendered { page: page.finish(), next_change, released }
+        Rendered { body, next_change, released }
     }
 
     /// Series whose hold is over at `now`, and when the next one is.

@@ -28,7 +28,9 @@ impl Kind {
 /// A metric family.
 #[derive(Clone, Copy, Debug)]
 pub struct Family {
-    /// Without the prefix that all share.
+    /// What its name begins with.
+    pub(super) prefix: &'static str,
+    /// The rest of its name.
     pub(super) name: &'static str,
     /// Its type.
     pub kind: Kind,
@@ -41,7 +43,15 @@ pub struct Family {
 impl Family {
     /// The whole name.
     pub fn name(&self) -> String {
-        format!("{PREFIX}{}", self.name)
+        format!("{}{}", self.prefix, self.name)
+    }
+
+    /// The rest of the name as OpenMetrics has it: that of a counter's family is without the suffix of its samples.
+    pub(super) fn base_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Counter => self.name.strip_suffix("_total").unwrap_or(self.name),
+            Kind::Gauge | Kind::Histogram => self.name,
+        }
     }
 
     pub(super) const fn gauge(
@@ -49,7 +59,7 @@ impl Family {
         labels: &'static [&'static str],
         help: &'static str,
     ) -> Self {
-        Self { name, kind: Kind::Gauge, labels, help }
+        Self { prefix: PREFIX, name, kind: Kind::Gauge, labels, help }
     }
 
     pub(super) const fn counter(
@@ -57,7 +67,7 @@ impl Family {
         labels: &'static [&'static str],
         help: &'static str,
     ) -> Self {
-        Self { name, kind: Kind::Counter, labels, help }
+        Self { prefix: PREFIX, name, kind: Kind::Counter, labels, help }
     }
 
     pub(super) const fn histogram(
@@ -65,6 +75,28 @@ impl Family {
         labels: &'static [&'static str],
         help: &'static str,
     ) -> Self {
-        Self { name, kind: Kind::Histogram, labels, help }
+        Self { prefix: PREFIX, name, kind: Kind::Histogram, labels, help }
+    }
+}
+
+/// The unit that a name ends in, if it ends in one: OpenMetrics wants it said, and right.
+pub(super) fn base_unit(name: &str) -> Option<&'static str> {
+    // The longer ones first; a timestamp's unit is seconds.
+    const UNITS: [&str; 6] = ["cu_seconds", "vcore_seconds", "byte_seconds", "seconds", "bytes", "ratio"];
+    UNITS.into_iter().find(|unit| name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_is_the_end_of_the_name() {
+        let units =
+            ["livy_cu_seconds", "a_timestamp_seconds", "size_bytes", "memory_byte_seconds", "bytes", "pages"]
+                .map(base_unit);
+        let expected = [Some("cu_seconds"), Some("seconds"), Some("bytes"), Some("byte_seconds"), None, None];
+        assert_eq!(units, expected);
+        assert_eq!(base_unit("allowed_requests_per_second"), None);
     }
 }

@@ -4,17 +4,24 @@
 //! sweep of every target. Nothing here does I/O or reads a clock.
 
 mod board;
+mod body;
 mod exposition;
 mod families;
 mod family;
+mod gzip;
+mod labels;
 mod own;
 mod page;
 
 #[cfg(test)]
+mod forms_tests;
+#[cfg(test)]
 mod tests;
 
 pub use board::{Active, Board, Failure, SessionsView, TargetStatus};
+pub use body::Body;
 pub use exposition::{Exposition, Rendered};
 pub use families::catalogue;
 pub use family::{Family, Kind};
+pub use gzip::Gzip;
 pub use own::{ApiMetrics, LedgerMetrics, OwnFamily, OwnMetrics, SweepMetrics};

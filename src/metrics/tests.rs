@@ -9,8 +9,8 @@ use crate::clock::UnixMillis;
 use crate::config;
 use crate::ledger::{ClusterSweep, CommitObserver, Discovered, Ledger, Options};
 use crate::model::{
-    Baseline, ClusterKind, ClusterObservation, ClusterState, GatewayId, GatewayObservation, GatewayState,
-    ScopeId, SessionObservation, SessionState, Usage, WorkspaceId, WorkspaceObservation,
+    Baseline, ClusterKind, ClusterObservation, ClusterState, Format, GatewayId, GatewayObservation,
+    GatewayState, ScopeId, SessionObservation, SessionState, Usage, WorkspaceId, WorkspaceObservation,
 };
 
 struct Unobserved;
@@ -19,20 +19,20 @@ impl CommitObserver for Unobserved {
     fn on_commit(&self, _: Duration, _: bool) {}
 }
 
-fn ledger(directory: &Path) -> Ledger {
+pub(super) fn ledger(directory: &Path) -> Ledger {
     let options = Options { path: directory.join("l.db"), baseline: Baseline::Include };
     Ledger::open(&options, Arc::new(Unobserved)).unwrap()
 }
 
-fn scope() -> ScopeId {
+pub(super) fn scope() -> ScopeId {
     ScopeId { account: "a".into(), region: "cn-hangzhou".into() }
 }
 
-fn workspace() -> WorkspaceId {
+pub(super) fn workspace() -> WorkspaceId {
     WorkspaceId { account: "a".into(), workspace_id: "w-1".into() }
 }
 
-fn gateway() -> GatewayId {
+pub(super) fn gateway() -> GatewayId {
     GatewayId { workspace: workspace(), livy_compute_id: "lc-1".into() }
 }
 
@@ -40,6 +40,7 @@ fn exposition(zero_hold: u64) -> Exposition {
     let settings = config::Exposition {
         zero_hold: Duration::from_secs(zero_hold),
         stale_after: Duration::from_secs(600),
+        created_timestamps: false,
     };
     Exposition::new(settings, vec![scope()])
 }
@@ -69,7 +70,11 @@ async fn sweep_of(ledger: &Ledger, gateway: GatewayId, now: UnixMillis, sessions
 }
 
 fn page(exposition: &Exposition, now: UnixMillis) -> String {
-    String::from_utf8(exposition.render(now).page).unwrap()
+    text(&exposition.render(now))
+}
+
+fn text(rendered: &Rendered) -> String {
+    String::from_utf8(rendered.body.parts(Format::Text).concat()).unwrap()
 }
 
 fn value(page: &str, series: &str) -> Option<f64> {
@@ -95,7 +100,7 @@ async fn a_late_series_is_shown_at_zero_for_the_hold_and_released_in_the_ledger_
     assert_eq!((rendered.next_change, rendered.released), (Some(140_000), vec![]));
     // The hold is over, yet zero is shown until the release is in the ledger.
     let rendered = exposition.render(140_000);
-    assert_eq!(value(std::str::from_utf8(&rendered.page).unwrap(), LATE), Some(0.0));
+    assert_eq!(value(&text(&rendered), LATE), Some(0.0));
     assert_eq!(rendered.released.len(), 1);
     ledger.release(rendered.released).await.unwrap();
     exposition.update(|board| board.set_ledger(ledger.snapshot()));
@@ -236,7 +241,11 @@ async fn a_workspace_that_two_accounts_have_counted_is_shown_of_the_one_that_lis
     let gateway_of_other = GatewayId { workspace: of_other.clone(), ..gateway() };
     sweep(&ledger, 10_000, vec![session("s1", "first", 1_000_000_000)]).await;
     sweep_of(&ledger, gateway_of_other, 20_000, vec![session("s1", "first", 2_000_000_000)]).await;
-    let settings = config::Exposition { zero_hold: Duration::ZERO, stale_after: Duration::from_secs(600) };
+    let settings = config::Exposition {
+        zero_hold: Duration::ZERO,
+        stale_after: Duration::from_secs(600),
+        created_timestamps: false,
+    };
     let started = || {
         let exposition = Exposition::new(settings, vec![scope(), other.clone()]);
         exposition.update(|board| board.set_ledger(ledger.snapshot()));

@@ -2,6 +2,8 @@
 //! Invariant: plain data; no I/O, no clock, no imports from other modules but the clock's timestamp type.
 
 mod counts;
+mod cut;
+mod format;
 mod identity;
 mod label;
 mod resource;
@@ -9,6 +11,8 @@ mod session;
 mod usage;
 
 pub use counts::SessionCounts;
+pub use cut::Cut;
+pub use format::Format;
 pub use identity::{GatewayId, ScopeId, Target, WorkspaceId};
 pub use label::{Action, FailureReason, Outcome, TargetKind};
 pub use resource::{

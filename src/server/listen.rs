@@ -1,8 +1,16 @@
-//! The address to listen on.
+//! Where connections come from: addresses, Unix sockets, and what systemd hands over.
+//! Invariant: a socket file that somebody still listens on is never taken away.
 
+use std::fmt;
 use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 
-use tokio::net::TcpListener;
+use listenfd::ListenFd;
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::config::ListenAddress;
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -10,6 +18,14 @@ pub enum BindError {
     /// Something else is there.
     #[error("{address}: the port is taken; stop what listens there, or choose another address with {flag}")]
     Taken {
+        /// As configured.
+        address: String,
+        /// The flag that sets it.
+        flag: &'static str,
+    },
+    /// Something else listens on that Unix socket.
+    #[error("{address}: another process listens there; stop it, or choose another path with {flag}")]
+    TakenSocket {
         /// As configured.
         address: String,
         /// The flag that sets it.
@@ -25,6 +41,139 @@ pub enum BindError {
         /// Why.
         source: io::Error,
     },
+    /// The path of a Unix socket holds something else.
+    #[error("unix:{}: there is a file that is no socket; remove it, or choose another path", .0.display())]
+    NoSocket(PathBuf),
+    /// What systemd handed over cannot be listened on.
+    #[error(
+        "web.systemd_socket: {0}; start the exporter by a .socket unit with ListenStream=, or switch web.systemd_socket off"
+    )]
+    Systemd(String),
+}
+
+/// A socket that connections come from.
+#[derive(Debug)]
+pub enum Listener {
+    /// By IP.
+    Tcp(TcpListener),
+    /// By a path of this machine.
+    Unix(UnixSocket),
+}
+
+/// A Unix socket; its file goes with it, if it was made here.
+#[derive(Debug)]
+pub struct UnixSocket {
+    pub(super) listener: UnixListener,
+    made: Option<PathBuf>,
+}
+
+impl Drop for UnixSocket {
+    fn drop(&mut self) {
+        if let Some(path) = &self.made {
+            // Gone already: somebody else has tidied up.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl Listener {
+    /// The address, where it is by IP.
+    pub fn socket_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(listener) => match listener.local_addr() {
+                Ok(address) => write!(f, "{address}"),
+                Err(_) => f.write_str("(unknown)"),
+            },
+            Self::Unix(socket) => {
+                let address = socket.listener.local_addr().ok();
+                let path = address.as_ref().and_then(|address| address.as_pathname());
+                write!(f, "unix:{}", path.unwrap_or(Path::new("(unnamed)")).display())
+            }
+        }
+    }
+}
+
+/// Listens on each of these; `flag` is named in errors.
+///
+/// # Errors
+/// Where one of them is taken or cannot be used; none is listened on then.
+pub async fn bind_all(addresses: &[ListenAddress], flag: &'static str) -> Result<Vec<Listener>, BindError> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        listeners.push(match address {
+            ListenAddress::Tcp(address) => Listener::Tcp(bind(address, flag).await?),
+            ListenAddress::Unix(path) => Listener::Unix(bind_unix(path, flag).await?),
+        });
+    }
+    Ok(listeners)
+}
+
+/// The sockets that systemd, or whoever stands in for it, hands over by `LISTEN_FDS` and `LISTEN_PID`.
+pub struct Handed(ListenFd);
+
+impl Handed {
+    /// Takes them, and the variables that tell of them: to be called before any thread is started.
+    pub fn take() -> Self {
+        Self(ListenFd::from_env())
+    }
+
+    /// None, whatever the environment says.
+    pub fn none() -> Self {
+        Self(ListenFd::empty())
+    }
+
+    /// Listens on all of them.
+    ///
+    /// # Errors
+    /// Where there are none, or one is no stream socket.
+    pub fn listen(mut self) -> Result<Vec<Listener>, BindError> {
+        match self.0.len() {
+            0 => Err(BindError::Systemd("no socket was handed over".to_owned())),
+            count => (0..count).map(|index| self.one(index)).collect(),
+        }
+    }
+
+    fn one(&mut self, index: usize) -> Result<Listener, BindError> {
+        let failed = |error: io::Error| BindError::Systemd(format!("socket {}: {error}", index + 1));
+        let none = || io::Error::other("it is no stream socket");
+        if let Ok(Some(listener)) = self.0.take_tcp_listener(index) {
+            listener.set_nonblocking(true).map_err(failed)?;
+            return Ok(Listener::Tcp(TcpListener::from_std(listener).map_err(failed)?));
+        }
+        let listener = self.0.take_unix_listener(index).ok().flatten().ok_or_else(none).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let listener = UnixListener::from_std(listener).map_err(failed)?;
+        Ok(Listener::Unix(UnixSocket { listener, made: None }))
+    }
+}
+
+/// Listens on a path. A socket file that nobody listens on any more is what a crash left behind, and is replaced.
+async fn bind_unix(path: &Path, flag: &'static str) -> Result<UnixSocket, BindError> {
+    let address = format!("unix:{}", path.display());
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => return Err(BindError::NoSocket(path.to_owned())),
+        Ok(_) => match tokio::net::UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                // Where it cannot be removed, listening fails and says why.
+                let _ = std::fs::remove_file(path);
+            }
+            _ => return Err(BindError::TakenSocket { address, flag }),
+        },
+        Err(_) => {}
+    }
+    match UnixListener::bind(path) {
+        Ok(listener) => Ok(UnixSocket { listener, made: Some(path.to_owned()) }),
+        Err(source) => Err(BindError::Unusable { address, flag, source }),
+    }
 }
 
 /// Listens on `host:port`; an empty host means all addresses. `flag` is named in errors.
@@ -69,5 +218,32 @@ mod tests {
         let foreign = bind("192.0.2.1:80", "--web.listen-address").await.unwrap_err();
         assert!(matches!(foreign, BindError::Unusable { .. }), "{foreign}");
         bind(":0", "--web.listen-address").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_socket_file_is_replaced_only_if_nobody_listens_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let address = [ListenAddress::Unix(path.clone())];
+        let listeners = bind_all(&address, "--web.listen-address").await.unwrap();
+        assert_eq!(listeners[0].to_string(), format!("unix:{}", path.display()));
+        let taken = bind_all(&address, "--web.listen-address").await.unwrap_err();
+        assert_eq!(
+            taken.to_string(),
+            format!(
+                "unix:{}: another process listens there; stop it, or choose another path with --web.listen-address",
+                path.display()
+            )
+        );
+        drop(listeners);
+        assert!(!path.exists());
+        // What a crash leaves behind.
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        drop(bind_all(&address, "--web.listen-address").await.unwrap());
+        std::fs::write(&path, "precious").unwrap();
+        let refused = bind_all(&address, "--web.listen-address").await.unwrap_err();
+        assert!(matches!(refused, BindError::NoSocket(_)), "{refused}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
     }
 }

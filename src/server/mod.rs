@@ -1,50 +1,60 @@
 //! The HTTP server. Invariant: an answer is made of what is ready in memory; it never waits for the remote API, for the
 //! ledger, or for another scrape. The one that waits is that to a reload, for the settings.
 
+mod activity;
+mod auth;
 mod body;
+mod connection;
+mod gate;
 mod lifecycle;
+mod limits;
 mod listen;
+mod negotiate;
+mod rate;
 mod readiness;
 mod routes;
 mod status;
+mod tls;
+mod web;
 
 pub use body::Chunks;
 pub use lifecycle::{Lifecycle, Reloaded};
-pub use listen::{BindError, bind};
+pub use limits::Observer;
+pub use listen::{BindError, Handed, Listener, bind, bind_all};
 pub use readiness::{Readiness, Stage};
 pub use status::{ConfigStatus, FailureRow, Status, TargetRow};
+pub use web::{WebConfig, WebConfigError};
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use self::auth::Passwords;
+use self::connection::Connection;
+use crate::config::WebLimits;
 use crate::journal::Journal;
-
-/// How long a connection may stay silent, between requests too: longer than any usual scrape interval.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(150);
-/// How long answers under way may take to end when the server drains.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
-/// The largest head of a request, in bytes; hyper answers 431 beyond.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
+pub use crate::model::Cut;
+use crate::model::Format;
 
 /// What the server shows; asked for at each request, and never to block.
 pub trait Content: Send + Sync + 'static {
-    /// The metrics page in Prometheus text format 0.0.4, in parts.
-    fn metrics(&self) -> Vec<Bytes>;
+    /// The metrics page, in parts; at once, but for a compressed form that nobody has asked for lately.
+    fn metrics(&self, format: Format, gzip: bool) -> BoxFuture<'static, Result<Vec<Bytes>, NotRendered>>;
     /// For the status page.
     fn status(&self) -> Status;
-    /// A connection was refused because too many are open.
-    fn on_refused_connection(&self);
 }
 
-/// What a server is made of.
+/// The metrics page is not there in the form that was asked for, which is a defect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the metrics could not be rendered; the log says why")]
+pub struct NotRendered;
+
+/// What the routes answer from.
 #[derive(Clone)]
 pub struct Server {
     /// What it shows.
@@ -55,30 +65,79 @@ pub struct Server {
     pub lifecycle: Option<Arc<dyn Lifecycle>>,
     /// Path of the metrics page.
     pub telemetry_path: String,
-    /// Connections open at a time.
-    pub max_connections: usize,
 }
 
-impl Server {
-    /// Serves until `shutdown`; then takes no new connection and lets answers under way end, for a bounded time.
-    pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) {
-        let slots = Arc::new(Semaphore::new(self.max_connections));
-        let connections = GracefulShutdown::new();
+/// A server and what stands before it.
+pub struct Front {
+    /// What answers.
+    pub server: Server,
+    /// What is cut.
+    pub limits: WebLimits,
+    /// Is told what was cut.
+    pub observer: Arc<dyn Observer>,
+    /// TLS, passwords, headers and rate; `None`: plain HTTP for everybody.
+    pub web: Option<WebConfig>,
+    passwords: Passwords,
+}
+
+impl Front {
+    /// With nothing known of passwords yet.
+    pub fn new(
+        server: Server,
+        limits: WebLimits,
+        observer: Arc<dyn Observer>,
+        web: Option<WebConfig>,
+    ) -> Self {
+        Self { server, limits, observer, web, passwords: Passwords::default() }
+    }
+
+    /// Serves until `shutdown`; then takes no new connection, and lets answers under way end, for at most `drain_timeout`.
+    pub async fn run(self, listeners: Vec<Listener>, shutdown: CancellationToken, drain_timeout: Duration) {
+        let accepting = Accepting {
+            slots: Arc::new(Semaphore::new(self.limits.max_connections)),
+            front: Arc::new(self),
+            tasks: TaskTracker::new(),
+            drain: shutdown.clone(),
+            end: CancellationToken::new(),
+        };
+        for listener in listeners {
+            accepting.tasks.spawn(accepting.clone().run(listener));
+        }
+        shutdown.cancelled().await;
+        accepting.tasks.close();
+        if tokio::time::timeout(drain_timeout, accepting.tasks.wait()).await.is_err() {
+            tracing::warn!("closed connections whose answers took longer than web.drain_timeout");
+            accepting.end.cancel();
+            accepting.tasks.wait().await;
+        }
+    }
+}
+
+/// The way of connections from a listener into tasks of their own.
+#[derive(Clone)]
+struct Accepting {
+    front: Arc<Front>,
+    slots: Arc<Semaphore>,
+    tasks: TaskTracker,
+    /// No new requests.
+    drain: CancellationToken,
+    /// No more answers either.
+    end: CancellationToken,
+}
+
+impl Accepting {
+    async fn run(self, listener: Listener) {
         let mut journal = Journal::default();
         loop {
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = shutdown.cancelled() => break,
+                accepted = self.accept(&listener) => accepted,
+                () = self.drain.cancelled() => return,
             };
             match accepted {
-                Ok((stream, _)) => {
+                Ok(()) => {
                     if let Some(over) = journal.succeeded(Instant::now()) {
                         let lasted_seconds = over.lasted.as_secs_f64();
                         tracing::info!(lasted_seconds, "connections are accepted again");
-                    }
-                    match Arc::clone(&slots).try_acquire_owned() {
-                        Ok(slot) => self.clone().connection(stream, slot, &connections),
-                        Err(_) => self.content.on_refused_connection(),
                     }
                 }
                 Err(error) => {
@@ -90,34 +149,33 @@ impl Server {
                 }
             }
         }
-        drop(listener);
-        if tokio::time::timeout(DRAIN_TIMEOUT, connections.shutdown()).await.is_err() {
-            tracing::warn!("closed connections whose answers took too long");
-        }
     }
 
-    fn connection(self, stream: TcpStream, slot: OwnedSemaphorePermit, connections: &GracefulShutdown) {
-        let server = Arc::new(self);
-        let service = hyper::service::service_fn(move |request| {
-            let server = Arc::clone(&server);
-            async move {
-                let answer = if lifecycle::concerns(&request) {
-                    lifecycle::answer(&server, &request).await
-                } else {
-                    routes::answer(&server, &request)
-                };
-                Ok::<_, std::convert::Infallible>(answer)
+    async fn accept(&self, listener: &Listener) -> std::io::Result<()> {
+        match listener {
+            Listener::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // Without it, the last part of an answer by TLS waits for the client's receipt of the others.
+                // It fails where the client is gone already, which shows soon enough.
+                let _ = stream.set_nodelay(true);
+                self.connect(stream);
             }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(IDLE_TIMEOUT)
-            .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = connections.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
+            Listener::Unix(socket) => self.connect(socket.listener.accept().await?.0),
+        }
+        Ok(())
+    }
+
+    fn connect(&self, stream: impl connection::Stream) {
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+            self.front.observer.on_cut(Cut::TooManyConnections);
+            return;
+        };
+        let front = Arc::clone(&self.front);
+        let connection = Connection::new(Arc::clone(&front), self.drain.clone(), self.end.clone());
+        self.tasks.spawn(async move {
+            if let Err(cut) = connection.serve(stream).await {
+                tracing::debug!(reason = cut.as_str(), "a connection was cut");
+                front.observer.on_cut(cut);
             }
             drop(slot);
         });

@@ -1,18 +1,19 @@
 //! Which path answers what.
 
+use bytes::Bytes;
+use futures_util::future::Either;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
+    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::{Chunks, Server, Stage};
+use super::negotiate::{self, Form};
+use super::{Chunks, NotRendered, Server, Stage};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
-/// Prometheus text format 0.0.4.
-const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// For the page that a browser shows: nothing from elsewhere, no scripts, no framing.
 const PAGE_HEADERS: [(HeaderName, &str); 4] = [
@@ -23,7 +24,35 @@ const PAGE_HEADERS: [(HeaderName, &str); 4] = [
 ];
 
 /// Answers a request; its body, if any, is not read.
-pub(super) fn answer<B>(server: &Server, request: &Request<B>) -> Response<Chunks> {
+pub(super) fn answer<B>(
+    server: &Server,
+    request: &Request<B>,
+) -> impl Future<Output = Response<Chunks>> + Send + use<B> {
+    let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
+    if request.uri().path() != server.telemetry_path || !is_read {
+        return Either::Left(std::future::ready(at_once(server, request)));
+    }
+    let form = negotiate::form(request.headers());
+    let rendered = server.content.metrics(form.format, form.gzip);
+    Either::Right(async move { metrics(&form, rendered.await) })
+}
+
+fn metrics(form: &Form, rendered: Result<Vec<Bytes>, NotRendered>) -> Response<Chunks> {
+    let parts = match rendered {
+        Ok(parts) => parts,
+        Err(error) => return text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    };
+    let mut page = with_type(StatusCode::OK, TEXT, Chunks::new(parts));
+    page.headers_mut().insert(CONTENT_TYPE, form.content_type.clone());
+    page.headers_mut().insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+    if form.gzip {
+        page.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    page
+}
+
+/// What is there without waiting.
+fn at_once<B>(server: &Server, request: &Request<B>) -> Response<Chunks> {
     let path = request.uri().path();
     let is_known =
         [server.telemetry_path.as_str(), "/", "/-/healthy", "/-/ready", "/api/v1/status"].contains(&path);
@@ -43,9 +72,6 @@ pub(super) fn answer<B>(server: &Server, request: &Request<B>) -> Response<Chunk
         "/-/healthy" => text(StatusCode::OK, "healthy\n".into()),
         "/-/ready" => ready(server.readiness.stage()),
         "/api/v1/status" => status(server),
-        path if path == server.telemetry_path => {
-            with_type(StatusCode::OK, METRICS, Chunks::new(server.content.metrics()))
-        }
         _ => page(server),
     }
 }
@@ -93,17 +119,28 @@ fn with_type(status: StatusCode, content_type: &'static str, body: Chunks) -> Re
 mod tests {
     use std::sync::Arc;
 
-    use bytes::Bytes;
+    use futures_util::future::BoxFuture;
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::model::Format;
     use crate::server::{ConfigStatus, Content, FailureRow, Readiness, Status, TargetRow};
+
+    const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
     struct Fixed;
 
     impl Content for Fixed {
-        fn metrics(&self) -> Vec<Bytes> {
-            vec![Bytes::from_static(b"a 1\n"), Bytes::new(), Bytes::from_static(b"b 2\n")]
+        fn metrics(&self, format: Format, gzip: bool) -> BoxFuture<'static, Result<Vec<Bytes>, NotRendered>> {
+            let parts = match (format, gzip) {
+                (Format::Text, false) => {
+                    Ok(vec![Bytes::from_static(b"a 1\n"), Bytes::new(), Bytes::from_static(b"b 2\n")])
+                }
+                (Format::OpenMetrics, false) => Ok(vec![Bytes::from_static(b"# EOF\n")]),
+                (Format::Text, true) => Ok(vec![Bytes::from_static(b"(gzip)")]),
+                (Format::OpenMetrics, true) => Err(NotRendered),
+            };
+            Box::pin(std::future::ready(parts))
         }
 
         fn status(&self) -> Status {
@@ -132,8 +169,6 @@ mod tests {
                 }],
             }
         }
-
-        fn on_refused_connection(&self) {}
     }
 
     fn server() -> Server {
@@ -142,13 +177,12 @@ mod tests {
             readiness: Readiness::default(),
             lifecycle: None,
             telemetry_path: "/metrics".into(),
-            max_connections: 1,
         }
     }
 
     async fn get(server: &Server, method: Method, path: &str) -> (StatusCode, String, String) {
         let request = Request::builder().method(method).uri(path).body(()).unwrap();
-        let answer = answer(server, &request);
+        let answer = answer(server, &request).await;
         let content_type = answer.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
         let status = answer.status();
         let body = answer.into_body().collect().await.unwrap().to_bytes();
@@ -159,6 +193,25 @@ mod tests {
     async fn the_metrics_page_is_its_parts_in_order() {
         let (status, content_type, body) = get(&server(), Method::GET, "/metrics").await;
         assert_eq!((status, content_type.as_str(), body.as_str()), (StatusCode::OK, METRICS, "a 1\nb 2\n"));
+    }
+
+    #[tokio::test]
+    async fn the_metrics_page_says_which_of_its_forms_it_is() {
+        const OPEN: &str = "application/openmetrics-text";
+        let ask = async |accept: &str, encoding: &str| {
+            let request = Request::builder().uri("/metrics").header("accept", accept);
+            let request = request.header("accept-encoding", encoding).body(()).unwrap();
+            let answer = answer(&server(), &request).await;
+            let header = |name| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+            let (kind, encoding, vary) = (header(CONTENT_TYPE), header(CONTENT_ENCODING), header(VARY));
+            (answer.status().as_u16(), kind.unwrap(), encoding, vary, answer.body().len())
+        };
+        let (vary, gzip) = (Some("Accept, Accept-Encoding".to_owned()), Some("gzip".to_owned()));
+        let open = format!("{OPEN}; version=1.0.0; charset=utf-8");
+        assert_eq!(ask(OPEN, "identity").await, (200, open, None, vary.clone(), 6));
+        assert_eq!(ask("*/*", "gzip").await, (200, METRICS.to_owned(), gzip, vary, 6));
+        let (status, kind, encoding, ..) = ask(OPEN, "gzip").await;
+        assert_eq!((status, kind.as_str(), encoding), (500, TEXT, None));
     }
 
     #[tokio::test]

@@ -35,6 +35,7 @@ impl Prometheus {
         assert!(found, "no prometheus; run make test, which installs it");
         let mut command = tied("prometheus");
         command
+            .arg("--enable-feature=exemplar-storage")
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()))
             .arg(format!("--web.listen-address={address}"));
@@ -44,6 +45,11 @@ impl Prometheus {
             other => Err(format!("{other:?}: {}", process.log())),
         });
         Self { address, _process: process, _directory: directory }
+    }
+
+    /// Status and body of an answer of its API.
+    fn get(&self, path: &str) -> (u16, String) {
+        http_get(self.address, &format!("/api/v1/{path}")).unwrap()
     }
 
     /// The result of a query: labels, and whatever the type of the result holds.
@@ -147,6 +153,12 @@ fn prometheus_answers_with_the_truth_and_stores_no_fall() {
     #[expect(clippy::cast_precision_loss, reason = "a count")]
     let created = lab.world().truth(workspace, first)["late_queue"].created as f64;
     assert_eq!(increase("late_queue"), created);
+
+    // It takes OpenMetrics, with the exemplars that only that format has.
+    let (status, exemplars) = prometheus.get(&format!(
+        "query_exemplars?query={PREFIX}livy_session_duration_seconds_bucket&start=0&end=9999999999"
+    ));
+    assert!(status == 200 && exemplars.contains("\"session_id\""), "{exemplars}");
 
     // The queries of the documentation are understood, and those about usage have an answer.
     for query in crate::docs::queries() {

@@ -6,8 +6,8 @@ use std::process::Command;
 use emr_serverless_spark_exporter::sim::{HistoryOrder, Options, Simulator, World, WorldConfig};
 use tokio::net::TcpListener;
 
-/// The Python that has the SDK.
-fn python() -> PathBuf {
+/// The Python that has the SDK, and the parsers of prometheus_client.
+pub fn python() -> PathBuf {
     let installed = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/sdk-venv/bin/python");
     let python = std::env::var_os("SDK_PYTHON").map_or_else(installed, PathBuf::from);
     assert!(python.exists(), "no {}: run make test, which installs it", python.display());

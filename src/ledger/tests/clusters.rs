@@ -46,6 +46,8 @@ async fn a_start_lasts_from_the_first_sight_of_starting_to_that_of_running() {
     let snapshot = ledger.snapshot();
     let starts = &snapshot.workspaces[&workspace()].start_durations[&ClusterKind::Sql];
     assert_eq!((starts.count(), starts.sum()), (1, Duration::from_secs(45)));
+    let exemplars: Vec<_> = starts.cumulative().filter_map(|(_, _, exemplar)| exemplar).collect();
+    assert_eq!((exemplars.len(), &*exemplars[0].id, exemplars[0].at), (1, "b", 76_000));
 }
 
 #[tokio::test]

@@ -32,28 +32,33 @@ const STARTED: Family = Family::gauge(
 pub(super) const FAMILIES: &[&Family] = &[&INFO, &STATE, &CREATED, &STARTED];
 
 pub(super) fn render(view: View<'_>, page: &mut Page) {
-    page.family(&INFO);
-    for (id, row) in view.gateways() {
-        let labels = [id.workspace_id.as_str(), &row.livy_compute_id, &row.name, &row.queue, &row.created_by];
-        page.sample(&INFO, &labels, 1.0);
-    }
-    page.family(&STATE);
-    for (id, row) in view.gateways() {
-        for state in GatewayState::ALL {
-            let labels = [id.workspace_id.as_str(), &row.livy_compute_id, state.as_str()];
-            page.sample(&STATE, &labels, f64::from(*state == row.state));
+    page.family(&INFO, |page| {
+        for (id, row) in view.gateways() {
+            let labels =
+                [id.workspace_id.as_str(), &row.livy_compute_id, &row.name, &row.queue, &row.created_by];
+            page.sample(&INFO, &labels, 1.0);
         }
-    }
-    page.family(&CREATED);
-    for (id, row) in view.gateways() {
-        if let Some(created) = row.created {
-            page.sample(&CREATED, &[&id.workspace_id, &row.livy_compute_id], seconds(created));
+    });
+    page.family(&STATE, |page| {
+        for (id, row) in view.gateways() {
+            for state in GatewayState::ALL {
+                let labels = [id.workspace_id.as_str(), &row.livy_compute_id, state.as_str()];
+                page.sample(&STATE, &labels, f64::from(*state == row.state));
+            }
         }
-    }
-    page.family(&STARTED);
-    for (id, row) in view.gateways() {
-        if let Some(started) = row.started {
-            page.sample(&STARTED, &[&id.workspace_id, &row.livy_compute_id], seconds(started));
+    });
+    page.family(&CREATED, |page| {
+        for (id, row) in view.gateways() {
+            if let Some(created) = row.created {
+                page.sample(&CREATED, &[&id.workspace_id, &row.livy_compute_id], seconds(created));
+            }
         }
-    }
+    });
+    page.family(&STARTED, |page| {
+        for (id, row) in view.gateways() {
+            if let Some(started) = row.started {
+                page.sample(&STARTED, &[&id.workspace_id, &row.livy_compute_id], seconds(started));
+            }
+        }
+    });
 }

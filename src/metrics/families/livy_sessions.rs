@@ -2,6 +2,7 @@
 
 use crate::metrics::Family;
 use crate::metrics::board::{Active, View};
+use crate::metrics::labels::LabelTable;
 use crate::metrics::page::{Page, float, seconds};
 use crate::model::{SessionState, Usage};
 
@@ -44,45 +45,51 @@ const CREATED: Family = Family::gauge(
 pub(super) const FAMILIES: &[&Family] = &[&COUNT, &INFO, &CU, &VCORE, &MEMORY, &CREATED];
 
 pub(super) fn render(view: View<'_>, page: &mut Page) {
-    page.family(&COUNT);
-    for (id, sessions) in view.sessions() {
-        for queue in sessions.counts.queues() {
-            for state in SessionState::ALL {
-                let count = sessions.counts.get(queue, *state);
-                let labels = [id.workspace.workspace_id.as_str(), &id.livy_compute_id, queue, state.as_str()];
-                page.sample(&COUNT, &labels, float(count));
+    page.family(&COUNT, |page| {
+        for (id, sessions) in view.sessions() {
+            for queue in sessions.counts.queues() {
+                for state in SessionState::ALL {
+                    let count = sessions.counts.get(queue, *state);
+                    let labels =
+                        [id.workspace.workspace_id.as_str(), &id.livy_compute_id, queue, state.as_str()];
+                    page.sample(&COUNT, &labels, float(count));
+                }
             }
         }
-    }
-    page.family(&INFO);
-    for (id, sessions) in view.sessions() {
-        for row in &sessions.active {
-            let labels = [
-                id.workspace.workspace_id.as_str(),
-                &id.livy_compute_id,
-                &row.session_id,
-                &row.name,
-                &row.queue,
-                row.state.as_str(),
-            ];
-            page.sample(&INFO, &labels, 1.0);
+    });
+    let labels = labels(view);
+    page.family(&INFO, |page| {
+        for (row, labels) in rows(view).zip(labels.iter()) {
+            page.sample_of(&INFO, labels, &[&row.name, &row.queue, row.state.as_str()], 1.0);
         }
-    }
+    });
     let usage = |row: &Active| row.usage.or(Usage::ZERO);
-    figure(view, page, &CU, |row| row.usage.nano_cu_hours.map(|_| usage(row).cu_seconds()));
-    figure(view, page, &VCORE, |row| row.usage.vcore_seconds.map(|_| usage(row).vcore_seconds()));
-    figure(view, page, &MEMORY, |row| row.usage.mb_seconds.map(|_| usage(row).memory_byte_seconds()));
-    figure(view, page, &CREATED, |row| row.created.map(seconds));
+    let figure = |page: &mut Page, family: &Family, of: &dyn Fn(&Active) -> Option<f64>| {
+        page.family(family, |page| {
+            for (row, labels) in rows(view).zip(labels.iter()) {
+                if let Some(value) = of(row) {
+                    page.sample_of(family, labels, &[], value);
+                }
+            }
+        });
+    };
+    figure(page, &CU, &|row| row.usage.nano_cu_hours.map(|_| usage(row).cu_seconds()));
+    figure(page, &VCORE, &|row| row.usage.vcore_seconds.map(|_| usage(row).vcore_seconds()));
+    figure(page, &MEMORY, &|row| row.usage.mb_seconds.map(|_| usage(row).memory_byte_seconds()));
+    figure(page, &CREATED, &|row| row.created.map(seconds));
 }
 
-fn figure(view: View<'_>, page: &mut Page, family: &Family, of: impl Fn(&Active) -> Option<f64>) {
-    page.family(family);
+fn rows(view: View<'_>) -> impl Iterator<Item = &Active> {
+    view.sessions().flat_map(|(_, sessions)| &sessions.active)
+}
+
+/// Of each of [`rows`], what all of its families carry.
+fn labels(view: View<'_>) -> LabelTable {
+    let mut labels = LabelTable::default();
     for (id, sessions) in view.sessions() {
         for row in &sessions.active {
-            if let Some(value) = of(row) {
-                let labels = [id.workspace.workspace_id.as_str(), &id.livy_compute_id, &row.session_id];
-                page.sample(family, &labels, value);
-            }
+            labels.push(SESSION, &[&id.workspace.workspace_id, &id.livy_compute_id, &row.session_id]);
         }
     }
+    labels
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::metrics::Family;
 use crate::metrics::board::View;
+use crate::metrics::labels::LabelTable;
 use crate::metrics::page::{Page, float, seconds};
 use crate::model::{ClusterKind, ClusterObservation, ClusterState};
 
@@ -95,77 +96,83 @@ pub(super) const FAMILIES: &[&Family] = &[
 ];
 
 pub(super) fn render(view: View<'_>, page: &mut Page) {
-    info(view, page);
-    states(view, page);
-    counts(view, page);
-    attribute(view, page, &CREATED, |row| row.created.map(seconds));
-    attribute(view, page, &STARTED, |row| row.started.map(seconds));
-    attribute(view, page, &AUTO_STOP, |row| row.auto_stop_timeout_seconds.map(float));
-    attribute(view, page, &AUTO_START, |row| row.auto_start.map(f64::from));
-    attribute(view, page, &PUBLIC, |row| row.public_endpoint.map(f64::from));
-    page.family(&FAILURE);
-    for (id, row) in view.clusters().filter(|(_, row)| row.state == ClusterState::Error) {
-        page.sample(&FAILURE, &[&id.workspace_id, &row.session_cluster_id, &row.reason_code], 1.0);
+    let mut labels = LabelTable::default();
+    for (id, row) in view.clusters() {
+        labels.push(CLUSTER, &[&id.workspace_id, &row.session_cluster_id]);
     }
+    let labels = &labels;
+    info(view, labels, page);
+    page.family(&STATE, |page| {
+        for ((_, row), labels) in view.clusters().zip(labels.iter()) {
+            for state in ClusterState::ALL {
+                page.sample_of(&STATE, labels, &[state.as_str()], f64::from(*state == row.state));
+            }
+        }
+    });
+    counts(view, page);
+    attribute(view, labels, page, &CREATED, |row| row.created.map(seconds));
+    attribute(view, labels, page, &STARTED, |row| row.started.map(seconds));
+    attribute(view, labels, page, &AUTO_STOP, |row| row.auto_stop_timeout_seconds.map(float));
+    attribute(view, labels, page, &AUTO_START, |row| row.auto_start.map(f64::from));
+    attribute(view, labels, page, &PUBLIC, |row| row.public_endpoint.map(f64::from));
+    page.family(&FAILURE, |page| {
+        for ((_, row), labels) in view.clusters().zip(labels.iter()) {
+            if row.state == ClusterState::Error {
+                page.sample_of(&FAILURE, labels, &[&row.reason_code], 1.0);
+            }
+        }
+    });
     changes(view, page);
 }
 
-fn info(view: View<'_>, page: &mut Page) {
-    page.family(&INFO);
-    for (id, row) in view.clusters() {
-        let labels = [
-            id.workspace_id.as_str(),
-            &row.session_cluster_id,
-            &row.name,
-            row.kind.as_str(),
-            &row.queue,
-            &row.release_version,
-            if row.fusion { "true" } else { "false" },
-            &row.user_name,
-        ];
-        page.sample(&INFO, &labels, 1.0);
-    }
-}
-
-fn states(view: View<'_>, page: &mut Page) {
-    page.family(&STATE);
-    for (id, row) in view.clusters() {
-        for state in ClusterState::ALL {
-            let labels = [id.workspace_id.as_str(), &row.session_cluster_id, state.as_str()];
-            page.sample(&STATE, &labels, f64::from(*state == row.state));
+fn info(view: View<'_>, labels: &LabelTable, page: &mut Page) {
+    page.family(&INFO, |page| {
+        for ((_, row), labels) in view.clusters().zip(labels.iter()) {
+            let more = [
+                row.name.as_str(),
+                row.kind.as_str(),
+                &row.queue,
+                &row.release_version,
+                if row.fusion { "true" } else { "false" },
+                &row.user_name,
+            ];
+            page.sample_of(&INFO, labels, &more, 1.0);
         }
-    }
+    });
 }
 
 fn counts(view: View<'_>, page: &mut Page) {
-    page.family(&COUNT);
-    for (id, rows) in view.cluster_lists() {
-        let mut counts: BTreeMap<(&str, ClusterKind), Vec<ClusterState>> = BTreeMap::new();
-        for row in rows {
-            counts.entry((&row.queue, row.kind)).or_default().push(row.state);
-        }
-        for ((queue, kind), found) in counts {
-            for state in ClusterState::ALL {
-                let count = found.iter().filter(|found| *found == state).count();
-                let labels = [id.workspace_id.as_str(), queue, kind.as_str(), state.as_str()];
-                page.sample(&COUNT, &labels, float(count as u64));
+    page.family(&COUNT, |page| {
+        for (id, rows) in view.cluster_lists() {
+            let mut counts: BTreeMap<(&str, ClusterKind), Vec<ClusterState>> = BTreeMap::new();
+            for row in rows {
+                counts.entry((&row.queue, row.kind)).or_default().push(row.state);
+            }
+            for ((queue, kind), found) in counts {
+                for state in ClusterState::ALL {
+                    let count = found.iter().filter(|found| *found == state).count();
+                    let labels = [id.workspace_id.as_str(), queue, kind.as_str(), state.as_str()];
+                    page.sample(&COUNT, &labels, float(count as u64));
+                }
             }
         }
-    }
+    });
 }
 
 fn attribute(
     view: View<'_>,
+    labels: &LabelTable,
     page: &mut Page,
     family: &Family,
     of: impl Fn(&ClusterObservation) -> Option<f64>,
 ) {
-    page.family(family);
-    for (id, row) in view.clusters() {
-        if let Some(value) = of(row) {
-            page.sample(family, &[&id.workspace_id, &row.session_cluster_id], value);
+    page.family(family, |page| {
+        for ((_, row), labels) in view.clusters().zip(labels.iter()) {
+            if let Some(value) = of(row) {
+                page.sample_of(family, labels, &[], value);
+            }
         }
-    }
+    });
 }
 
 fn changes(view: View<'_>, page: &mut Page) {
@@ -176,19 +183,25 @@ fn changes(view: View<'_>, page: &mut Page) {
             .iter()
             .filter(|(id, totals)| totals.clusters_complete.is_some() && view.board.shows_workspace(id))
     };
-    page.family(&CHANGES);
-    for (id, totals) in shown() {
-        for kind in ClusterKind::ALL {
-            for state in ClusterState::ALL {
-                let count = totals.changes.get(&(*kind, *state)).copied().unwrap_or(0);
-                page.sample(&CHANGES, &[&id.workspace_id, kind.as_str(), state.as_str()], float(count));
+    page.family(&CHANGES, |page| {
+        for (id, totals) in shown() {
+            for kind in ClusterKind::ALL {
+                for state in ClusterState::ALL {
+                    let count = totals.changes.get(&(*kind, *state)).copied().unwrap_or(0);
+                    let labels = [id.workspace_id.as_str(), kind.as_str(), state.as_str()];
+                    page.sample(&CHANGES, &labels, float(count));
+                    page.created(&CHANGES, &labels, totals.clusters_complete);
+                }
             }
         }
-    }
-    page.family(&STARTS);
-    for (id, totals) in shown() {
-        for (kind, histogram) in &totals.start_durations {
-            page.histogram(&STARTS, &[&id.workspace_id, kind.as_str()], histogram);
+    });
+    page.family(&STARTS, |page| {
+        for (id, totals) in shown() {
+            for (kind, histogram) in &totals.start_durations {
+                let labels = [id.workspace_id.as_str(), kind.as_str()];
+                page.durations(&STARTS, &labels, histogram, "session_cluster_id");
+                page.created(&STARTS, &labels, totals.clusters_complete);
+            }
         }
-    }
+    });
 }

@@ -41,25 +41,27 @@ pub(super) fn render(view: View<'_>, page: &mut Page) {
             .then(|| f64::from(status.failing_since.is_none()))
     });
     each(view, page, &LAST_SUCCESS, |status| status.last_success.map(seconds));
-    page.family(&FAILURE);
-    for (target, status) in view.board.targets() {
-        if let Some(failure) = status.failure() {
-            let [kind, account, region, workspace_id, livy_compute_id] = labels(target);
-            let reason = failure.reason.as_str();
-            page.sample(&FAILURE, &[kind, account, region, workspace_id, livy_compute_id, reason], 1.0);
+    page.family(&FAILURE, |page| {
+        for (target, status) in view.board.targets() {
+            if let Some(failure) = status.failure() {
+                let [kind, account, region, workspace_id, livy_compute_id] = labels(target);
+                let reason = failure.reason.as_str();
+                page.sample(&FAILURE, &[kind, account, region, workspace_id, livy_compute_id, reason], 1.0);
+            }
         }
-    }
+    });
     each(view, page, &PROGRESS, |status| status.progress);
     each(view, page, &LAST_DURATION, |status| status.last_duration.map(|took| took.as_secs_f64()));
 }
 
 fn each(view: View<'_>, page: &mut Page, family: &Family, of: impl Fn(&TargetStatus) -> Option<f64>) {
-    page.family(family);
-    for (target, status) in view.board.targets() {
-        if let Some(value) = of(status) {
-            page.sample(family, &labels(target), value);
+    page.family(family, |page| {
+        for (target, status) in view.board.targets() {
+            if let Some(value) = of(status) {
+                page.sample(family, &labels(target), value);
+            }
         }
-    }
+    });
 }
 
 fn labels(target: &Target) -> [&str; 5] {

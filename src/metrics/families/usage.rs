@@ -1,10 +1,11 @@
 //! What Livy sessions consumed, from the ledger.
 
+use crate::clock::UnixMillis;
 use crate::ledger::{GatewayTotals, SeriesTotals};
-use crate::metrics::Family;
 use crate::metrics::board::View;
 use crate::metrics::page::{Page, float};
-use crate::model::{GatewayId, Usage};
+use crate::metrics::{Family, Kind};
+use crate::model::{Baseline, GatewayId, Usage};
 
 const QUEUE: &[&str] = &["workspace_id", "livy_compute_id", "queue"];
 
@@ -71,25 +72,40 @@ pub(super) fn render(view: View<'_>, page: &mut Page) {
     figure(view, page, &VCORE, |series| counted(series).vcore_seconds());
     figure(view, page, &MEMORY, |series| counted(series).memory_byte_seconds());
     figure(view, page, &CREATED, |series| if series.held { 0.0 } else { float(series.created) });
-    page.family(&ENDED);
-    for (id, gateway) in shown(view) {
-        for (queue, series) in &gateway.series {
-            for (state, count) in [("terminated", series.terminated), ("error", series.error)] {
-                let labels = [id.workspace.workspace_id.as_str(), &id.livy_compute_id, queue, state];
-                page.sample(&ENDED, &labels, if series.held { 0.0 } else { float(count) });
+    page.family(&ENDED, |page| {
+        for (id, gateway) in shown(view) {
+            let zero = zero_at(view, id, gateway);
+            for (queue, series) in &gateway.series {
+                for (state, count) in [("terminated", series.terminated), ("error", series.error)] {
+                    let labels = [id.workspace.workspace_id.as_str(), &id.livy_compute_id, queue, state];
+                    page.sample(&ENDED, &labels, if series.held { 0.0 } else { float(count) });
+                    page.created(&ENDED, &labels, zero);
+                }
             }
         }
-    }
-    page.family(&DURATION);
-    for (id, gateway) in shown(view) {
-        // While all of a new gateway is held at zero, so are its durations.
-        let held = !gateway.series.is_empty() && gateway.series.values().all(|series| series.held);
-        let durations = if held { &gateway.durations.emptied() } else { &gateway.durations };
-        page.histogram(&DURATION, &[&id.workspace.workspace_id, &id.livy_compute_id], durations);
-    }
+    });
+    page.family(&DURATION, |page| {
+        for (id, gateway) in shown(view) {
+            // While all of a new gateway is held at zero, so are its durations.
+            let held = !gateway.series.is_empty() && gateway.series.values().all(|series| series.held);
+            let durations = if held { &gateway.durations.emptied() } else { &gateway.durations };
+            let labels = [id.workspace.workspace_id.as_str(), &id.livy_compute_id];
+            page.durations(&DURATION, &labels, durations, "session_id");
+            page.created(&DURATION, &labels, zero_at(view, id, gateway));
+        }
+    });
     figure(view, page, &OVER_CU, |series| series.over.cu_seconds());
     figure(view, page, &OVER_VCORE, |series| series.over.vcore_seconds());
     figure(view, page, &OVER_MEMORY, |series| series.over.memory_byte_seconds());
+}
+
+/// When the counters of a gateway were at zero, where that is known: at the end of a baseline that is left out, or when
+/// a gateway that was watched from its birth was created. Where the baseline is included, its usage began at no known time.
+fn zero_at(view: View<'_>, id: &GatewayId, gateway: &GatewayTotals) -> Option<UnixMillis> {
+    if gateway.born_watched {
+        return view.board.gateway_created(id);
+    }
+    (gateway.baseline == Baseline::Exclude).then_some(gateway.baseline_cut)
 }
 
 /// What a counter shows of a series' usage.
@@ -108,10 +124,14 @@ fn shown(view: View<'_>) -> impl Iterator<Item = (&GatewayId, &GatewayTotals)> {
 }
 
 fn figure(view: View<'_>, page: &mut Page, family: &Family, of: impl Fn(&SeriesTotals) -> f64) {
-    page.family(family);
-    for (id, gateway) in shown(view) {
-        for (queue, series) in &gateway.series {
-            page.sample(family, &[&id.workspace.workspace_id, &id.livy_compute_id, queue], of(series));
+    page.family(family, |page| {
+        for (id, gateway) in shown(view) {
+            let zero = zero_at(view, id, gateway).filter(|_| family.kind == Kind::Counter);
+            for (queue, series) in &gateway.series {
+                let labels = [id.workspace.workspace_id.as_str(), &id.livy_compute_id, queue];
+                page.sample(family, &labels, of(series));
+                page.created(family, &labels, zero);
+            }
         }
-    }
+    });
 }

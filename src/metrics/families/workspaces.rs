@@ -14,16 +14,17 @@ const INFO: Family = Family::gauge(
 pub(super) const FAMILIES: &[&Family] = &[&INFO];
 
 pub(super) fn render(view: View<'_>, page: &mut Page) {
-    page.family(&INFO);
-    for (scope, row) in view.workspaces() {
-        let labels = [
-            scope.account.as_str(),
-            &scope.region,
-            &row.workspace_id,
-            &row.name,
-            &row.status,
-            &row.payment_type,
-        ];
-        page.sample(&INFO, &labels, 1.0);
-    }
+    page.family(&INFO, |page| {
+        for (scope, row) in view.workspaces() {
+            let labels = [
+                scope.account.as_str(),
+                &scope.region,
+                &row.workspace_id,
+                &row.name,
+                &row.status,
+                &row.payment_type,
+            ];
+            page.sample(&INFO, &labels, 1.0);
+        }
+    });
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use prometheus::{HistogramVec, IntCounter, IntCounterVec};
+use prometheus::{Histogram, IntCounter};
 
 use super::make::Maker;
+use super::series::Vector;
 use crate::model::{Action, FailureReason, Outcome};
 
 /// Seconds that an API request takes.
@@ -13,10 +14,10 @@ const REQUEST_BUCKETS: [f64; 10] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 
 /// Requests, and what was odd about their answers.
 #[derive(Debug)]
 pub struct ApiMetrics {
-    requests: IntCounterVec,
-    request_duration: HistogramVec,
-    throttled: IntCounterVec,
-    malformed_fields: IntCounterVec,
+    requests: Vector<IntCounter>,
+    request_duration: Vector<Histogram>,
+    throttled: Vector<IntCounter>,
+    malformed_fields: Vector<IntCounter>,
     cut_labels: IntCounter,
 }
 

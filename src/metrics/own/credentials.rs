@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use prometheus::GaugeVec;
+use prometheus::Gauge;
 
 use super::make::Maker;
+use super::series::Vector;
 use crate::clock::UnixMillis;
 use crate::metrics::page::seconds;
 
@@ -13,7 +14,7 @@ use crate::metrics::page::seconds;
 #[derive(Debug)]
 pub struct CredentialsMetrics {
     watched: Mutex<BTreeSet<String>>,
-    expiry: GaugeVec,
+    expiry: Vector<Gauge>,
 }
 
 impl CredentialsMetrics {
@@ -45,11 +46,11 @@ impl CredentialsMetrics {
         }
     }
 
-    pub(super) fn set(&self, account: &str, expires: Option<UnixMillis>) {
+    fn set(&self, account: &str, expires: Option<UnixMillis>) {
         match expires {
             Some(at) => self.expiry.with_label_values(&[account]).set(seconds(at)),
             // Absent as a rule.
-            None => drop(self.expiry.remove_label_values(&[account])),
+            None => self.expiry.remove_label_values(&[account]),
         }
     }
 }

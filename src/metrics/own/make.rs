@@ -1,81 +1,110 @@
-//! Makes families of the `prometheus` crate, with the prefix that all share.
+//! Makes the exporter's own families, and writes them in the order of their names.
 
-use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry,
-};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::metrics::family::PREFIX;
+use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 
-/// Makes families and registers them.
-pub(super) struct Maker(pub(super) Registry);
+use super::series::{Counted, Vector, Written};
+use crate::metrics::Family;
+
+/// Families by their names.
+pub(super) type Families = BTreeMap<String, Arc<dyn Written>>;
+
+/// Makes families with the prefix that all share, and keeps them.
+#[derive(Debug, Default)]
+pub(super) struct Maker(Mutex<Families>);
 
 impl Maker {
-    fn add<T: prometheus::core::Collector + Clone + 'static>(
+    /// All that were made.
+    pub(super) fn families(self) -> Families {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add<T: Counted + 'static>(
         &self,
-        metric: T,
-    ) -> Result<T, prometheus::Error> {
-        self.0.register(Box::new(metric.clone()))?;
-        Ok(metric)
+        family: Family,
+        bounds: &[f64],
+    ) -> Result<Vector<T>, prometheus::Error> {
+        let vector = Vector::new(family, bounds);
+        let mut families = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match families.insert(family.name(), Arc::new(vector.clone())) {
+            Some(_) => Err(prometheus::Error::AlreadyReg),
+            None => Ok(vector),
+        }
+    }
+
+    fn only<T: Counted + 'static>(&self, family: Family, bounds: &[f64]) -> Result<T, prometheus::Error> {
+        Ok(self.add::<T>(family, bounds)?.with_label_values(&[]))
     }
 
     pub(super) fn counters(
         &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<IntCounterVec, prometheus::Error> {
-        self.add(IntCounterVec::new(Opts::new(format!("{PREFIX}{name}"), help), labels)?)
+        name: &'static str,
+        help: &'static str,
+        labels: &'static [&'static str],
+    ) -> Result<Vector<IntCounter>, prometheus::Error> {
+        self.add(Family::counter(name, labels, help), &[])
     }
 
-    pub(super) fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
-        self.add(IntCounter::new(format!("{PREFIX}{name}"), help)?)
+    pub(super) fn counter(
+        &self,
+        name: &'static str,
+        help: &'static str,
+    ) -> Result<IntCounter, prometheus::Error> {
+        self.only(Family::counter(name, &[], help), &[])
     }
 
-    pub(super) fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
-        self.add(IntGauge::new(format!("{PREFIX}{name}"), help)?)
+    pub(super) fn gauge(
+        &self,
+        name: &'static str,
+        help: &'static str,
+    ) -> Result<IntGauge, prometheus::Error> {
+        self.only(Family::gauge(name, &[], help), &[])
     }
 
-    pub(super) fn float_gauge(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
-        self.add(Gauge::new(format!("{PREFIX}{name}"), help)?)
+    pub(super) fn float_gauge(
+        &self,
+        name: &'static str,
+        help: &'static str,
+    ) -> Result<Gauge, prometheus::Error> {
+        self.only(Family::gauge(name, &[], help), &[])
     }
 
     pub(super) fn gauges(
         &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<IntGaugeVec, prometheus::Error> {
-        self.add(IntGaugeVec::new(Opts::new(format!("{PREFIX}{name}"), help), labels)?)
+        name: &'static str,
+        help: &'static str,
+        labels: &'static [&'static str],
+    ) -> Result<Vector<IntGauge>, prometheus::Error> {
+        self.add(Family::gauge(name, labels, help), &[])
     }
 
     pub(super) fn float_gauges(
         &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<GaugeVec, prometheus::Error> {
-        self.add(GaugeVec::new(Opts::new(format!("{PREFIX}{name}"), help), labels)?)
+        name: &'static str,
+        help: &'static str,
+        labels: &'static [&'static str],
+    ) -> Result<Vector<Gauge>, prometheus::Error> {
+        self.add(Family::gauge(name, labels, help), &[])
     }
 
     pub(super) fn histograms(
         &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
+        name: &'static str,
+        help: &'static str,
+        labels: &'static [&'static str],
         buckets: &[f64],
-    ) -> Result<HistogramVec, prometheus::Error> {
-        let options = HistogramOpts::new(format!("{PREFIX}{name}"), help).buckets(buckets.to_vec());
-        self.add(HistogramVec::new(options, labels)?)
+    ) -> Result<Vector<Histogram>, prometheus::Error> {
+        self.add(Family::histogram(name, labels, help), buckets)
     }
 
     pub(super) fn histogram(
         &self,
-        name: &str,
-        help: &str,
+        name: &'static str,
+        help: &'static str,
         buckets: &[f64],
     ) -> Result<Histogram, prometheus::Error> {
-        let options = HistogramOpts::new(format!("{PREFIX}{name}"), help).buckets(buckets.to_vec());
-        self.add(Histogram::with_opts(options)?)
+        self.only(Family::histogram(name, &[], help), buckets)
     }
 }

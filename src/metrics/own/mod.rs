@@ -1,28 +1,35 @@
-//! The exporter's own metrics, with the `prometheus` crate: counted where things happen, encoded at each scrape.
+//! The exporter's own metrics: counted where things happen, written at each scrape.
 
 mod api;
 mod credentials;
 mod ledger;
 mod make;
+mod process;
 mod scopes;
+mod series;
 mod sweeps;
+mod web;
 
 use std::time::Duration;
 
-use prometheus::process_collector::ProcessCollector;
-use prometheus::{Encoder, Gauge, IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Gauge, IntGauge};
 
 pub use api::ApiMetrics;
 pub use credentials::CredentialsMetrics;
 pub use ledger::LedgerMetrics;
-use make::Maker;
+use make::{Families, Maker};
+use process::Process;
 pub use scopes::ScopeMetrics;
 pub use sweeps::SweepMetrics;
+pub use web::WebMetrics;
 
-use super::family::PREFIX;
-use super::page::seconds;
+use super::Family;
+use super::page::{Page, seconds};
 use crate::clock::UnixMillis;
-use crate::model::ScopeId;
+use crate::model::{Format, ScopeId};
+
+/// Room for what one scrape writes.
+const PAGE_BYTES: usize = 128 * 1024;
 
 /// See the module.
 #[derive(Debug)]
@@ -37,12 +44,14 @@ pub struct OwnMetrics {
     pub sweeps: SweepMetrics,
     /// How the ledger fares.
     pub ledger: LedgerMetrics,
+    /// How the HTTP server fares.
+    pub web: WebMetrics,
     snapshot_age: Gauge,
     config_loaded: IntGauge,
     config_loaded_at: Gauge,
     awaiting_restart: IntGauge,
-    refused_connections: IntCounter,
-    registry: Registry,
+    families: Families,
+    process: Process,
 }
 
 /// A family of the exporter's own, for its documentation.
@@ -68,13 +77,17 @@ impl OwnMetrics {
         fields: impl Iterator<Item = &'static str>,
         scopes: &[ScopeId],
     ) -> Result<Self, prometheus::Error> {
-        let make = Maker(Registry::new());
-        let own = Self {
+        let make = Maker::default();
+        let build =
+            make.gauges("exporter_build_info", "The running program: its version; always 1.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(Self {
             api: ApiMetrics::new(&make, fields)?,
             credentials: CredentialsMetrics::new(&make)?,
             scopes: ScopeMetrics::new(&make, scopes)?,
             sweeps: SweepMetrics::new(&make)?,
             ledger: LedgerMetrics::new(&make)?,
+            web: WebMetrics::new(&make)?,
             snapshot_age: make.float_gauge(
                 "exporter_snapshot_age_seconds",
                 "Time since the families of the watched resources were last rendered, in seconds.",
@@ -91,19 +104,10 @@ impl OwnMetrics {
                 "exporter_config_keys_awaiting_restart",
                 "Settings that differ from what they were at the start and take effect at a restart only.",
             )?,
-            refused_connections: make.counter(
-                "exporter_http_connections_refused_total",
-                "Connections that were closed at once because web.max_connections were open.",
-            )?,
-            registry: make.0,
+            families: make.families(),
+            process: Process::new(),
         };
         own.credentials.watch(scopes.iter().map(|scope| scope.account.clone()));
-        let build =
-            Opts::new(format!("{PREFIX}exporter_build_info"), "The running program: its version; always 1.");
-        let build = IntGaugeVec::new(build, &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        own.registry.register(Box::new(build))?;
-        own.registry.register(Box::new(ProcessCollector::for_self()))?;
         Ok(own)
     }
 
@@ -125,44 +129,32 @@ impl OwnMetrics {
         self.credentials.watch(scopes.iter().map(|scope| scope.account.clone()));
     }
 
-    /// A connection was refused.
-    pub fn refused_connection(&self) {
-        self.refused_connections.inc();
-    }
-
-    /// The families as they are now, in the text format, with the figures that only a scrape asks for.
-    ///
-    /// # Errors
-    /// Where the registry's families contradict each other, which is a defect.
+    /// The families as they are now, with the figures that only a scrape asks for: the end of a page.
     pub fn encode(
         &self,
+        format: Format,
         sessions: u64,
         ledger_bytes: u64,
         snapshot_age: Duration,
-    ) -> Result<Vec<u8>, prometheus::Error> {
+    ) -> Vec<u8> {
         self.ledger.size(sessions, ledger_bytes);
         self.snapshot_age.set(snapshot_age.as_secs_f64());
-        let mut out = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
-        Ok(out)
+        let mut page = Page::alone(format, PAGE_BYTES);
+        self.families.values().for_each(|family| family.write(&mut page));
+        self.process.write(&mut page);
+        page.end();
+        page.into_bytes()
     }
 
     /// What these families are called and mean.
     pub fn catalogue(&self) -> Vec<OwnFamily> {
-        // The registry leaves out a family without a series.
-        self.credentials.set("", Some(0));
-        let describe = |family: prometheus::proto::MetricFamily| {
-            let labels = family.get_metric().first().map(|metric| metric.get_label());
-            let labels = labels.into_iter().flatten().map(|label| label.name().to_owned()).collect();
-            let kind = match family.get_field_type() {
-                prometheus::proto::MetricType::COUNTER => "counter",
-                prometheus::proto::MetricType::HISTOGRAM => "histogram",
-                _ => "gauge",
-            };
-            OwnFamily { name: family.name().to_owned(), kind, labels, help: family.help().to_owned() }
+        let describe = |family: &Family| OwnFamily {
+            name: family.name(),
+            kind: family.kind.as_str(),
+            labels: family.labels.iter().map(|label| (*label).to_owned()).collect(),
+            help: family.help.to_owned(),
         };
-        let families = self.registry.gather().into_iter().map(describe).collect();
-        self.credentials.set("", None);
-        families
+        let counted = self.families.values().map(|family| family.family());
+        counted.chain(Process::families()).map(describe).collect()
     }
 }

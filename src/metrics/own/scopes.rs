@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use prometheus::{GaugeVec, IntGaugeVec};
+use prometheus::{Gauge, IntGauge};
 
 use super::make::Maker;
+use super::series::Vector;
 use crate::model::{FailureReason, ScopeId};
 
 /// Gauges of each account and region that is watched: of others nothing is noted, so that what ends late leaves nothing
@@ -13,9 +14,9 @@ use crate::model::{FailureReason, ScopeId};
 #[derive(Debug)]
 pub struct ScopeMetrics {
     watched: Mutex<BTreeSet<ScopeId>>,
-    allowed_requests: GaugeVec,
-    open_circuits: IntGaugeVec,
-    clock_offset: GaugeVec,
+    allowed_requests: Vector<Gauge>,
+    open_circuits: Vector<IntGauge>,
+    clock_offset: Vector<Gauge>,
 }
 
 impl ScopeMetrics {
@@ -51,11 +52,10 @@ impl ScopeMetrics {
         let now: BTreeSet<ScopeId> = scopes.iter().cloned().collect();
         for scope in watched.difference(&now) {
             let labels = [scope.account.as_str(), &scope.region];
-            // Absent is as good as removed.
-            let _ = self.allowed_requests.remove_label_values(&labels);
-            let _ = self.clock_offset.remove_label_values(&labels);
+            self.allowed_requests.remove_label_values(&labels);
+            self.clock_offset.remove_label_values(&labels);
             for reason in FailureReason::THAT_OPEN_CIRCUITS {
-                let _ = self.open_circuits.remove_label_values(&[labels[0], labels[1], reason.as_str()]);
+                self.open_circuits.remove_label_values(&[labels[0], labels[1], reason.as_str()]);
             }
         }
         for scope in now.difference(&watched) {

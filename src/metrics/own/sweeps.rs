@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use prometheus::{HistogramVec, IntCounter, IntCounterVec};
+use prometheus::{Histogram, IntCounter};
 
 use super::make::Maker;
+use super::series::Vector;
 use crate::model::{FailureReason, TargetKind};
 
 /// Seconds that a sweep takes.
@@ -13,13 +14,13 @@ const SWEEP_BUCKETS: [f64; 10] = [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 
 /// Sweeps, and what they left out.
 #[derive(Debug)]
 pub struct SweepMetrics {
-    sweep_duration: HistogramVec,
-    sweep_failures: IntCounterVec,
-    sweep_pages: IntCounterVec,
-    sweep_restarts: IntCounterVec,
+    sweep_duration: Vector<Histogram>,
+    sweep_failures: Vector<IntCounter>,
+    sweep_pages: Vector<IntCounter>,
+    sweep_restarts: Vector<IntCounter>,
     full_sweeps: IntCounter,
     sweep_surprises: IntCounter,
-    dropped_series: IntCounterVec,
+    dropped_series: Vector<IntCounter>,
 }
 
 impl SweepMetrics {

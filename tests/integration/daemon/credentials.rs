@@ -201,7 +201,7 @@ fn where_no_source_serves_each_is_named_and_one_that_comes_up_is_taken() {
     lab.simulator.identity().refuse(Issuer::Metadata, 500, "Broken");
     let home = lab.directory.path().display().to_string();
     let daemon = with(&lab, "{type: default}").variable("HOME", &home).start();
-    let failing = metric("exporter_sweep_failure_info").label("reason", "unauthenticated");
+    let failing = metric("exporter_sweep_failure_info").label("reason", "no_credentials");
     daemon.until_is(&failing, 1.0);
     for part in [
         "no source of the default chain serves: environment: not set: ALIBABA_CLOUD_ACCESS_KEY_ID, \

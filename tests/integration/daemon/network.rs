@@ -23,9 +23,9 @@ fn settings(lab: &Lab, endpoint: &str, authority: &Authority) -> Settings {
 
 /// Asserts that the list of workspaces cannot be had, and that the page for people and the log say this about it.
 #[track_caller]
-fn assert_unreachable(daemon: &Daemon, says: &[&str]) {
+fn assert_fails(daemon: &Daemon, reason: &str, says: &[&str]) {
     let failure = metric("exporter_sweep_failure_info").label("target", "workspaces");
-    daemon.until_is(&failure.label("reason", "unreachable"), 1.0);
+    daemon.until_is(&failure.label("reason", reason), 1.0);
     let (page, log) = (daemon.get("/").1, daemon.log());
     for words in says {
         assert!(page.contains(words), "{words}: {page}");
@@ -60,7 +60,7 @@ fn a_certificate_that_is_not_trusted_is_an_error_that_says_what_to_do() {
     let (house, other) = (Authority::new("house"), Authority::new("other"));
     let lab = lab(house.issue(&["127.0.0.1"]));
     let daemon = settings(&lab, &lab.simulator.url(), &other).start();
-    assert_unreachable(&daemon, &["who signed the certificate is not trusted", "`api.ca_file`"]);
+    assert_fails(&daemon, "tls", &["who signed the certificate is not trusted", "`api.ca_file`"]);
     assert_eq!(lab.simulator.stats().requests.len(), 0);
 }
 
@@ -69,14 +69,14 @@ fn a_certificate_for_another_host_is_an_error_that_says_so() {
     let house = Authority::new("house");
     let lab = lab(house.issue(&["emr.example.com"]));
     let daemon = settings(&lab, &lab.simulator.url(), &house).start();
-    assert_unreachable(&daemon, &["the certificate is for another host"]);
+    assert_fails(&daemon, "tls", &["the certificate is for another host"]);
 }
 
 #[test]
 fn tls_towards_plain_http_is_an_error_that_says_so() {
     let lab = Lab::new(world());
     let url = lab.simulator.url().replace("http:", "https:");
-    assert_unreachable(&settings(&lab, &url, &Authority::new("house")).start(), &["plain http"]);
+    assert_fails(&settings(&lab, &url, &Authority::new("house")).start(), "tls", &["plain http"]);
 }
 
 /// The endpoint of each network, reached by way of a proxy that the settings name.
@@ -110,13 +110,13 @@ fn a_proxy_that_refuses_or_is_not_there_is_named_and_its_password_is_not() {
     let proxy = Proxy::start(PASSWORD, lab.simulator.addr());
     let settings = settings(&lab, "", &house);
     let daemon = settings.clone().set("api.proxy", &proxy.url("hunter2-hunter2")).start();
-    assert_unreachable(&daemon, &["the proxy wants a user and a password", "`api.proxy`"]);
+    assert_fails(&daemon, "unreachable", &["the proxy wants a user and a password", "`api.proxy`"]);
     assert!(proxy.refused() > 0 && proxy.let_through().is_empty());
     assert!(!daemon.log().contains("hunter2-hunter2") && !daemon.get("/").1.contains("hunter2-hunter2"));
     daemon.stop();
     let nowhere = format!("http://u:hunter2-hunter2@127.0.0.1:{}", crate::harness::free_port());
     let daemon = settings.set("api.proxy", &nowhere).start();
-    assert_unreachable(&daemon, &["`api.proxy`", "is not there"]);
+    assert_fails(&daemon, "unreachable", &["`api.proxy`", "is not there"]);
     assert!(!daemon.log().contains("hunter2-hunter2"));
 }
 
@@ -163,7 +163,7 @@ fn a_name_that_is_not_known_is_an_error_that_says_where_to_look() {
     let lab = Lab::new(world());
     // A name that the rules of the Internet keep from ever being one.
     let daemon = settings(&lab, "https://emr.nowhere.invalid", &Authority::new("house")).start();
-    assert_unreachable(&daemon, &["dns error", "the name of the host is not known", "`endpoint`"]);
+    assert_fails(&daemon, "unresolved", &["dns error", "the name of the host is not known", "`endpoint`"]);
 }
 
 #[test]
@@ -213,8 +213,8 @@ fn the_simulator_speaks_tls_from_the_command_line() {
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
     };
-    let (certificate, key) = Authority::new("house").issue_pem(&["127.0.0.1"]);
-    let (certificate, key) = (file("cert.pem", &certificate), file("key.pem", &key));
+    let identity = Authority::new("house").identity(&["127.0.0.1"]);
+    let (certificate, key) = (file("cert.pem", &identity.cert), file("key.pem", &identity.key));
     let flags = |certificate: &str, key: &str| {
         let flags =
             ["sim", "--sim.listen-address=127.0.0.1:0", "--sim.tls-cert", certificate, "--sim.tls-key", key];

@@ -14,14 +14,15 @@ pub use ledger::sound;
 pub use page::{Matcher, PREFIX, Page, Series, metric};
 pub use process::{Daemon, Ended, Running, run, tied};
 pub use proxy::{Proxy, authorization};
-pub use tls::Authority;
+pub use tls::{Authority, Identity};
 pub use truth::{Truth, counters};
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -206,6 +207,11 @@ impl Settings {
         self.command_after(&[])
     }
 
+    /// Starts another command, such as one of these settings with further arguments, and waits until it listens.
+    pub fn start_as(command: Command) -> Daemon {
+        Daemon::start(command, Stdio::null())
+    }
+
     /// The command as what another one starts in its own place.
     fn command_after(&self, line: &[&str]) -> Command {
         let line = [line, &[PROGRAM]].concat();
@@ -216,13 +222,29 @@ impl Settings {
 
     /// Starts the program and waits until it listens.
     pub fn start(&self) -> Daemon {
-        Daemon::start(self.command())
+        Self::start_as(self.command())
     }
 
     /// Starts the program where a file that grows over a limit is an error to it, not its end, and waits until it
     /// listens.
     pub fn start_limitable(&self) -> Daemon {
-        Daemon::start(self.command_after(&["/bin/sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""]))
+        Self::start_as(self.command_after(&["/bin/sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""]))
+    }
+
+    /// Starts the program with a listening socket as systemd passes it, and waits until it listens.
+    pub fn start_with_socket(&self, socket: OwnedFd) -> Daemon {
+        Daemon::start(self.command_with_socket(), socket.into())
+    }
+
+    /// As [`Settings::start_with_socket`], without waiting.
+    pub fn process_with_socket(&self, socket: OwnedFd) -> Running {
+        Running::start_with(self.command_with_socket(), socket.into())
+    }
+
+    /// The command that takes a socket from its standard input and passes it on.
+    fn command_with_socket(&self) -> Command {
+        const PASS: &str = "export LISTEN_PID=$$ LISTEN_FDS=1; exec 3<&0; exec \"$0\" \"$@\" --web.systemd-socket </dev/null";
+        self.command_after(&["/bin/sh", "-c", PASS])
     }
 
     /// Runs the program where it must end by itself, at once.
@@ -256,14 +278,20 @@ pub fn wait_looking_every<T>(
 
 /// A GET by HTTP/1.0: status and body.
 pub fn http_get(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
-    http(address, "GET", path)
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    http_get_on(stream, path)
 }
 
-/// A request without a body by HTTP/1.0: status and body.
-pub fn http(address: SocketAddr, method: &str, path: &str) -> std::io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+/// As [`http_get`], on an open connection.
+pub fn http_get_on(stream: impl Read + Write, path: &str) -> std::io::Result<(u16, String)> {
+    http_on(stream, "GET", path)
+}
+
+/// A request without a body by HTTP/1.0, on an open connection: status and body.
+pub fn http_on(mut stream: impl Read + Write, method: &str, path: &str) -> std::io::Result<(u16, String)> {
+    // In one piece, for servers that are told to be impatient.
+    stream.write_all(format!("{method} {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let broken = || std::io::Error::other("not an HTTP answer");

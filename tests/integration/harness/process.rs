@@ -1,7 +1,7 @@
 //! The program as a process: started, looked at, ended. Invariant: none outlives the test that started it.
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use emr_serverless_spark_exporter::clock::UnixMillis;
 
-use super::{Matcher, PATIENCE, PROGRAM, Page, http, http_get, metric, wait_for, wait_looking_every};
+use super::{Matcher, PATIENCE, PROGRAM, Page, http_get, http_on, metric, wait_for, wait_looking_every};
 
 /// Runs the program with these arguments to its end: exit code, standard output and standard error.
 pub fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -47,9 +47,13 @@ pub struct Ended {
 }
 
 impl Running {
-    pub fn start(mut command: Command) -> Self {
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    pub fn start(command: Command) -> Self {
+        Self::start_with(command, Stdio::null())
+    }
+
+    /// With something on its standard input.
+    pub fn start_with(mut command: Command, stdin: Stdio) -> Self {
+        let mut child = command.stdin(stdin).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (lines, shared) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
         let reader = thread::spawn(move || {
@@ -140,8 +144,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    pub(super) fn start(command: Command) -> Self {
-        let mut process = Running::start(command);
+    pub(super) fn start(command: Command, stdin: Stdio) -> Self {
+        let mut process = Running::start_with(command, stdin);
         // What a test does at once should find the program as it begins to listen.
         let soon = Duration::from_millis(5);
         let address = wait_looking_every(soon, "the exporter to listen", || {
@@ -162,7 +166,8 @@ impl Daemon {
 
     /// Status and body of an answer to a request that is no GET.
     pub fn request(&self, method: &str, path: &str) -> (u16, String) {
-        http(self.address, method, path).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+        let asked = TcpStream::connect(self.address).and_then(|stream| http_on(stream, method, path));
+        asked.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
     /// Sends it a signal by name.
@@ -224,6 +229,17 @@ impl Daemon {
     #[track_caller]
     pub fn end(self, signal: &str) -> Ended {
         self.process.signal(signal);
+        self.process.end(PATIENCE)
+    }
+
+    /// Sends it a signal by name.
+    pub fn signal(&self, signal: &str) {
+        self.process.signal(signal);
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn ended(self) -> Ended {
         self.process.end(PATIENCE)
     }
 

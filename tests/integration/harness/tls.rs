@@ -1,12 +1,20 @@
-//! A certificate authority of the test's own.
+//! Keys and certificates made for a test.
 
 use std::path::{Path, PathBuf};
 
 use emr_serverless_spark_exporter::sim::TlsIdentity;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+};
 
-/// See the module.
+/// An authority; its certificates are good for a century.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate and its key, in PEM.
+pub struct Identity {
+    pub cert: String,
+    pub key: String,
+}
 
 impl Authority {
     pub fn new(name: &str) -> Self {
@@ -16,24 +24,39 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// A certificate for these names and addresses, with its key, both as PEM.
-    pub fn issue_pem(&self, names: &[&str]) -> (String, String) {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.0).unwrap();
-        (certificate.pem(), key.serialize_pem())
+    pub fn pem(&self) -> String {
+        self.0.pem()
     }
 
-    /// A server's identity for these names and addresses.
+    /// A certificate for these names and addresses, for servers and clients.
+    pub fn identity(&self, names: &[&str]) -> Identity {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        let cert = params.signed_by(&key, &self.0).unwrap();
+        Identity { cert: cert.pem(), key: key.serialize_pem() }
+    }
+
+    /// The simulator's identity for these names and addresses.
     pub fn issue(&self, names: &[&str]) -> TlsIdentity {
-        let (certificate, key) = self.issue_pem(names);
-        TlsIdentity::from_pem(&certificate, &key).unwrap()
+        let Identity { cert, key } = self.identity(names);
+        TlsIdentity::from_pem(&cert, &key).unwrap()
     }
 
     /// Writes its own certificate to a file in a directory.
     pub fn write_to(&self, directory: &Path) -> PathBuf {
         let file = directory.join("ca.pem");
-        std::fs::write(&file, self.0.pem()).unwrap();
+        std::fs::write(&file, self.pem()).unwrap();
         file
+    }
+}
+
+impl Identity {
+    /// As `NAME.crt` and `NAME.key`.
+    pub fn write(&self, directory: &Path, name: &str) {
+        std::fs::write(directory.join(format!("{name}.crt")), &self.cert).unwrap();
+        std::fs::write(directory.join(format!("{name}.key")), &self.key).unwrap();
     }
 }

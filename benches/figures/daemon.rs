@@ -1,0 +1,69 @@
+//! The daemon as it is shipped, watching a simulator.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::Outcome;
+use crate::process::{EXPORTER, Running, free_address, memory_mib, poll};
+use crate::scrape::Ask;
+
+/// A running daemon.
+pub struct Daemon {
+    /// `host:port`
+    pub address: String,
+    /// What it held before anybody scraped its page.
+    pub idle_mib: f64,
+    process: Running,
+}
+
+impl Daemon {
+    /// Starts it with a directory of its own, which is made, and waits until all was swept once and is on the page.
+    pub fn start(url: &str, directory: &Path, sessions_interval: &str) -> Outcome<Self> {
+        fs::create_dir(directory)?;
+        let (address, ledger) = (free_address()?, directory.join("ledger.db"));
+        let config = format!(
+            "accounts:\n  - name: bench\n    regions: [cn-hangzhou]\n    endpoint: {url}\n    credentials: {{type: static, \
+             access_key_id: sim-access-key-id, access_key_secret: sim-access-key-secret}}\n\
+             collectors:\n  workspaces: {{interval: 1h}}\n  session_clusters: {{interval: 1h}}\n  \
+             livy_gateways: {{interval: 1h}}\n  livy_sessions: {{interval: {sessions_interval}}}\n\
+             api: {{requests_per_second: 1000}}\nexposition: {{stale_after: 1day}}\n\
+             ledger: {{path: {}, backup_interval: 0s}}\nweb: {{listen_address: \"{address}\"}}\nlog: {{level: warn}}\n",
+            ledger.display()
+        );
+        fs::write(directory.join("exporter.yaml"), config)?;
+        fs::write(directory.join("address"), &address)?;
+        let process = spawn(directory)?;
+        poll(&address, "/-/ready", "", Duration::from_millis(50))?;
+        std::thread::sleep(Duration::from_secs(1));
+        let idle_mib = memory_mib(process.0.id(), "VmHWM")?;
+        Ok(Self { address, idle_mib, process })
+    }
+
+    /// Starts it again where it was, and ends it: seconds until its page was there.
+    pub fn start_on(directory: &Path) -> Outcome<f64> {
+        let address = fs::read_to_string(directory.join("address"))?;
+        let started = Instant::now();
+        let process = spawn(directory)?;
+        poll(&address, "/metrics", "livy_cu_seconds_total{", Duration::from_millis(1))?;
+        let took = started.elapsed().as_secs_f64();
+        drop(process);
+        Ok(took)
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    /// To be scraped.
+    pub fn ask(&self, gzip: bool) -> Ask<'_> {
+        Ask { address: &self.address, pid: self.pid(), gzip }
+    }
+}
+
+fn spawn(directory: &Path) -> Outcome<Running> {
+    let mut command = Command::new(EXPORTER);
+    Ok(Running(command.args(["serve", "--config.file"]).arg(directory.join("exporter.yaml")).spawn()?))
+}

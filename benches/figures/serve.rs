@@ -1,0 +1,238 @@
+//! Serving 100,000 series: the daemon beside nginx with the same bytes in files, hyper with finished bytes, and those that
+//! encode at each scrape.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::Outcome;
+use crate::daemon::Daemon;
+use crate::peers::{OPEN, Peer, TEXT};
+use crate::process::{EXPORTER, Simulator, measured, memory_mib, number};
+use crate::prometheus::scrape_durations;
+use crate::scrape::{Ask, Load, fetch, load};
+use crate::table::{Row, median};
+
+/// Of the world: 500 sessions run in each, and each has five series.
+const GATEWAYS: u32 = 40;
+const GATEWAYS_SMALL: u32 = 4;
+const SCRAPERS: [usize; 3] = [1, 8, 64];
+const TIME: Duration = Duration::from_millis(1_500);
+const ROUNDS: usize = 3;
+/// Those that take half a second for a scrape.
+const TIME_SLOW: Duration = Duration::from_secs(4);
+
+/// See the module.
+pub fn section() -> Outcome<Vec<Row>> {
+    let directory = TempDir::new()?;
+    let mut rows = small(directory.path())?;
+    let simulator = Simulator::crowd(GATEWAYS, false)?;
+    let daemon = Daemon::start(&simulator.url, &directory.path().join("quiet"), "1h")?;
+    let files = Files::of(&daemon.address, directory.path())?;
+    let nginx = Peer::nginx(&files.text, TEXT)?;
+    let [plain, gzip] = ["metrics", "metrics.gz"].map(|name| files.text.join(name).display().to_string());
+    let bytes = Peer::child("finished-bytes", &[&plain, &gzip])?;
+    for gzip in [true, false] {
+        for scrapers in SCRAPERS {
+            rows.extend(beside(&daemon, &nginx, &bytes, gzip, scrapers)?);
+        }
+    }
+    rows.push(memory(&daemon, &files)?);
+    drop(bytes);
+    rows.extend(encoders(&daemon, Path::new(&plain), directory.path())?);
+    let open = Peer::nginx(&files.open, OPEN)?;
+    rows.push(scrape_durations(&daemon.address, &open.address, directory.path())?);
+    let quiet = load(daemon.ask(true), 1, TIME)?;
+    drop((daemon, nginx, open, simulator));
+    rows.push(busy(&quiet, directory.path())?);
+    rows.extend(rendering()?);
+    rows.push(size(directory.path())?);
+    Ok(rows)
+}
+
+/// The page in files, for nginx: in both formats, each plain and compressed.
+struct Files {
+    text: std::path::PathBuf,
+    open: std::path::PathBuf,
+    text_bytes: [usize; 2],
+}
+
+impl Files {
+    fn of(address: &str, directory: &Path) -> Outcome<Self> {
+        let mut text_bytes = [0, 0];
+        let mut format = |name: &str, accept: &str| -> Outcome<std::path::PathBuf> {
+            let place = directory.join(name);
+            fs::create_dir(&place)?;
+            for (index, (file, gzip)) in [("metrics", false), ("metrics.gz", true)].into_iter().enumerate() {
+                let body = fetch(address, gzip, accept)?;
+                if name == "text" {
+                    text_bytes[index] = body.len();
+                }
+                fs::write(place.join(file), body)?;
+            }
+            Ok(place)
+        };
+        let (text, open) = (format("text", TEXT)?, format("open", OPEN)?);
+        Ok(Self { text, open, text_bytes })
+    }
+}
+
+/// One by one, in turns, so that all of them meet the same machine.
+fn beside(daemon: &Daemon, nginx: &Peer, bytes: &Peer, gzip: bool, scrapers: usize) -> Outcome<[Row; 2]> {
+    let asks = [daemon.ask(gzip), ask(nginx, gzip), ask(bytes, gzip)];
+    let mut loads: [Vec<Load>; 3] = Default::default();
+    for _ in 0..ROUNDS {
+        for (ask, loads) in asks.iter().zip(&mut loads) {
+            loads.push(load(*ask, scrapers, TIME)?);
+        }
+    }
+    let p50 = loads.each_ref().map(|loads| median(loads.iter().map(|load| load.percentile(50)).collect()));
+    let cpu = loads.each_ref().map(|loads| median(loads.iter().map(|load| load.cpu_millis).collect()));
+    let form = if gzip { "gzip" } else { "plain" };
+    Ok([("p50", p50), ("CPU a scrape", cpu)].map(|(what, [own, nginx, bytes])| Row {
+        what: format!("scrape of 100,000 series, {form}, {scrapers} at a time: {what}"),
+        measured: format!("{own:.2} ms"),
+        against: format!("nginx, the same bytes: {nginx:.2} ms; finished bytes: {bytes:.2} ms"),
+        ratio: Some(own / nginx),
+        goal: "at most nginx, or 1.2 × finished bytes".into(),
+        met: Some(own <= nginx.max(bytes * 1.2)),
+    }))
+}
+
+fn ask(peer: &Peer, gzip: bool) -> Ask<'_> {
+    Ask { address: &peer.address, pid: peer.pid(), gzip }
+}
+
+/// After 64 scrapers of both forms.
+fn memory(daemon: &Daemon, files: &Files) -> Outcome<Row> {
+    #[expect(clippy::cast_precision_loss, reason = "some megabytes")]
+    let bodies = files.text_bytes.iter().sum::<usize>() as f64 / 1_048_576.0;
+    let peak = memory_mib(daemon.pid(), "VmHWM")? - daemon.idle_mib;
+    Ok(Row {
+        what: "memory for serving them, at its peak, to 64 scrapers".into(),
+        measured: format!("{peak:.1} MiB over {:.1} MiB before the first scrape", daemon.idle_mib),
+        against: format!("the bodies, plain and gzip: {bodies:.1} MiB"),
+        ratio: Some(peak / bodies),
+        goal: "at most 2 ×".into(),
+        met: Some(peak <= 2.0 * bodies),
+    })
+}
+
+fn encoders(daemon: &Daemon, page: &Path, directory: &Path) -> Outcome<Vec<Row>> {
+    let mut rows = Vec::new();
+    let encoder = Peer::child("text-encoder", &[&page.display().to_string()])?;
+    let golang = Peer::client_golang(page, directory)?;
+    let peers = [
+        ("the prometheus crate, at each scrape", Some(encoder), None),
+        ("client_golang", golang, Some(400.0)),
+    ];
+    for (name, peer, times_min) in &peers {
+        let Some(peer) = peer else { continue };
+        for gzip in [true, false] {
+            let (own, other) = (load(daemon.ask(gzip), 1, TIME)?, load(ask(peer, gzip), 1, TIME_SLOW)?);
+            let ratio = other.percentile(50) / own.percentile(50);
+            let times_min = times_min.filter(|_| gzip);
+            rows.push(Row {
+                what: format!("scrape of 100,000 series, {}: p50", if gzip { "gzip" } else { "plain" }),
+                measured: format!("{:.2} ms", own.percentile(50)),
+                against: format!("{name}: {:.0} ms", other.percentile(50)),
+                ratio: Some(ratio),
+                goal: times_min.map(|times| format!("at least {times} × as fast")).unwrap_or_default(),
+                met: times_min.map(|times| ratio >= times),
+            });
+        }
+    }
+    Ok(rows)
+}
+
+/// While full sweeps follow one another without a pause, and renderings with them.
+fn busy(quiet: &Load, directory: &Path) -> Outcome<Row> {
+    let simulator = Simulator::crowd(GATEWAYS, true)?;
+    let daemon = Daemon::start(&simulator.url, &directory.join("busy"), "1s")?;
+    let busy = load(daemon.ask(true), 1, TIME * 6)?;
+    let (busy, quiet) = (busy.percentile(99), quiet.percentile(99));
+    Ok(Row {
+        what: "scrape of 100,000 series, gzip, during full sweeps and renderings: p99".into(),
+        measured: format!("{busy:.2} ms"),
+        against: format!("at rest: {quiet:.2} ms"),
+        ratio: Some(busy / quiet),
+        goal: "at most 2 ×".into(),
+        met: Some(busy <= 2.0 * quiet),
+    })
+}
+
+fn rendering() -> Outcome<[Row; 2]> {
+    let report = measured("render", &[])?;
+    let [plain, gzip] = [number(&report, "plain_millis")?, number(&report, "gzip_millis")?];
+    let [plain_bytes, gzip_bytes] = [number(&report, "plain_bytes")?, number(&report, "gzip_bytes")?];
+    let row = |what: &str, millis: f64, bytes: f64, millis_max: f64| Row {
+        what: format!("{what} 100,000 series after a change of all: CPU"),
+        measured: format!("{millis:.1} ms, {:.1} MB", bytes / 1e6),
+        against: String::new(),
+        ratio: None,
+        goal: format!("at most {millis_max} ms"),
+        met: Some(millis <= millis_max),
+    };
+    Ok([
+        row("writing both formats of", plain, plain_bytes, 10.0),
+        row("compressing one format of", gzip, gzip_bytes, 80.0),
+    ])
+}
+
+/// With 10,000 series: memory at rest, and the time of a start on the ledger that is there.
+fn small(directory: &Path) -> Outcome<Vec<Row>> {
+    let simulator = Simulator::crowd(GATEWAYS_SMALL, false)?;
+    let place = directory.join("small");
+    let daemon = Daemon::start(&simulator.url, &place, "1h")?;
+    load(daemon.ask(true), 1, TIME)?;
+    let rss = memory_mib(daemon.pid(), "VmRSS")?;
+    let mut took = Vec::new();
+    drop(daemon);
+    for _ in 0..5 {
+        took.push(Daemon::start_on(&place)?);
+    }
+    let took = median(took) * 1e3;
+    let row = |what: &str, measured: String, goal: &str, met: bool| Row {
+        what: what.into(),
+        measured,
+        against: String::new(),
+        ratio: None,
+        goal: goal.into(),
+        met: Some(met),
+    };
+    Ok(vec![
+        row(
+            "resident memory with 10,000 series, after scrapes",
+            format!("{rss:.1} MiB"),
+            "at most 32 MiB",
+            rss <= 32.0,
+        ),
+        row(
+            "start on their ledger to a served /metrics",
+            format!("{took:.0} ms"),
+            "at most 150 ms",
+            took <= 150.0,
+        ),
+    ])
+}
+
+fn size(directory: &Path) -> Outcome<Row> {
+    let stripped = directory.join("stripped");
+    let done = Command::new("strip").arg("-o").arg(&stripped).arg(EXPORTER).status()?;
+    if !done.success() {
+        return Err("strip failed".into());
+    }
+    #[expect(clippy::cast_precision_loss, reason = "some megabytes")]
+    let bytes = fs::metadata(stripped)?.len() as f64 / 1e6;
+    Ok(Row {
+        what: "the program, stripped".into(),
+        measured: format!("{bytes:.1} MB"),
+        against: String::new(),
+        ratio: None,
+        goal: "at most 15 MB".into(),
+        met: Some(bytes <= 15.0),
+    })
+}

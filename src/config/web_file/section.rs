@@ -1,0 +1,173 @@
+//! A map of the web configuration file, and what is wrong with it. Invariant: a value is never part of a message.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use ::config::{Map, Value, ValueKind};
+
+use super::super::error::{Place, Problem};
+use super::super::schema;
+
+/// A map and its path; problems are noted where they stand.
+pub(super) struct Section<'a> {
+    path: String,
+    value: &'a Value,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl<'a> Section<'a> {
+    /// The whole file; an empty one has no keys.
+    pub(super) fn root(value: &'a Value, problems: &'a mut Vec<Problem>) -> Self {
+        Self { path: String::new(), value, problems }
+    }
+
+    /// The section of this name, if there is one.
+    pub(super) fn section(&mut self, name: &str) -> Option<Section<'_>> {
+        let value = self.get(name)?;
+        let path = schema::join(&self.path, name);
+        if !matches!(value.kind, ValueKind::Table(_)) {
+            self.fail(name, "expected a section with keys");
+            return None;
+        }
+        Some(Section { path, value, problems: self.problems })
+    }
+
+    /// Notes every key that is not among these.
+    pub(super) fn only(&mut self, known: &[&str]) {
+        for name in self.names().into_iter().filter(|name| !known.contains(&name.as_str())) {
+            let distance = |known: &&&str| strsim::damerau_levenshtein(known, &name);
+            let nearest = known.iter().min_by_key(distance);
+            let near = nearest.filter(|nearest| distance(nearest) <= 1 + nearest.len() / 4);
+            // A key that resembles none may be a value in the wrong place, and that a secret.
+            let (shown, advice) = match near {
+                Some(known) => (name.as_str(), format!("did you mean {known}?")),
+                None => ("(a key not shown here)", format!("known here: {}", known.join(", "))),
+            };
+            let key = schema::join(&self.path, shown);
+            let place = self.place(&name);
+            self.problems.push(Problem::new(place, key, format!("unknown key; {advice}")));
+        }
+    }
+
+    /// Every key, in order.
+    pub(super) fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.map().into_iter().flat_map(Map::keys).cloned().collect();
+        names.sort();
+        names
+    }
+
+    /// One value; `parse` says what was expected. An empty one counts as not there.
+    pub(super) fn read<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        self.parse(name, name, parse)
+    }
+
+    /// As [`Section::read`], of a key that stands in the place of a name, and is not shown.
+    pub(super) fn read_hidden<T>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.parse(name, "(a user)", parse)
+    }
+
+    fn parse<T>(&mut self, name: &str, shown: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let result = match &self.get(name)?.kind {
+            ValueKind::String(text) if text.is_empty() && name == shown => return None,
+            ValueKind::String(text) => parse(text),
+            _ => Err("expected one value, not a list or a section".to_owned()),
+        };
+        result.map_err(|message| self.note(name, shown, message)).ok()
+    }
+
+    /// A list of values; `None` where it is not there.
+    pub(super) fn list<T>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        let ValueKind::Array(items) = &self.get(name)?.kind else {
+            self.fail(name, format!("expected a list, such as `{name}: [a, b]`"));
+            return None;
+        };
+        let mut read = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let result = match &item.kind {
+                ValueKind::String(text) => parse(text),
+                _ => Err("expected one value, not a list or a section".to_owned()),
+            };
+            match result {
+                Ok(value) => read.push(value),
+                Err(message) => {
+                    let key = schema::join(&self.path, &format!("{name}[{index}]"));
+                    self.problems.push(Problem::new(Place::from_origin(item.origin()), key, message));
+                }
+            }
+        }
+        Some(read)
+    }
+
+    /// Whether something was wrong at this key.
+    pub(super) fn has_failed(&self, name: &str) -> bool {
+        let key = schema::join(&self.path, name);
+        self.problems.iter().any(|problem| problem.key.starts_with(&key))
+    }
+
+    /// Notes what is wrong with a key, or with its absence.
+    pub(super) fn fail(&mut self, name: &str, message: impl Display) {
+        self.note(name, name, message.to_string());
+    }
+
+    fn note(&mut self, name: &str, shown: &str, message: String) {
+        let place = self.place(name);
+        self.problems.push(Problem::new(place, schema::join(&self.path, shown), message));
+    }
+
+    fn place(&self, name: &str) -> Place {
+        let value = self.get(name).unwrap_or(self.value);
+        Place::from_origin(value.origin())
+    }
+
+    fn map(&self) -> Option<&'a Map<String, Value>> {
+        match &self.value.kind {
+            ValueKind::Table(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    /// What stands at a key, unless it is null.
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        self.map()?.get(name).filter(|value| value.kind != ValueKind::Nil)
+    }
+}
+
+/// A truth value in the words of YAML 1.1, which the toolkit reads.
+pub(super) fn truth(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "y" => Ok(true),
+        "false" | "no" | "off" | "n" => Ok(false),
+        _ => Err("expected true or false".to_owned()),
+    }
+}
+
+/// A duration as Go writes it: `500ms`, `1m30s`, `1.5s`; a bare number is nanoseconds.
+pub(super) fn go_duration(text: &str) -> Result<Duration, String> {
+    const UNITS: [(&str, f64); 7] =
+        [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3_600.0)];
+    let expected = || "expected a duration such as 500ms, 1s or 1m30s".to_owned();
+    if let Ok(nanoseconds) = text.parse::<u64>() {
+        return Ok(Duration::from_nanos(nanoseconds));
+    }
+    let (mut rest, mut seconds) = (text, 0.0);
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(expected)?;
+        let (number, after) = rest.split_at(end);
+        let unit_end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        let (_, factor) = UNITS.iter().find(|(unit, _)| *unit == &after[..unit_end]).ok_or_else(expected)?;
+        seconds += number.parse::<f64>().map_err(|_| expected())? * factor;
+        rest = &after[unit_end..];
+    }
+    if text.is_empty() {
+        return Err(expected());
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|_| expected())
+}

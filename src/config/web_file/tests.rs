@@ -1,0 +1,85 @@
+//! The web configuration file: what is read, and what it is read as.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::*;
+
+fn load(yaml: &str) -> Result<WebFile, String> {
+    let directory = tempfile::tempdir().unwrap();
+    load_in(&directory, yaml)
+}
+
+fn load_in(directory: &TempDir, yaml: &str) -> Result<WebFile, String> {
+    let path = directory.path().join("web.yml");
+    fs::write(&path, yaml).unwrap();
+    WebFile::load(&path).map_err(|error| error.to_string())
+}
+
+#[test]
+fn an_empty_file_asks_for_nothing() {
+    let file = load("").unwrap();
+    assert!(file.tls.is_none() && file.http2 && file.headers.is_empty() && file.users.is_empty());
+    assert_eq!(file.rate_limit, None);
+}
+
+#[test]
+fn durations_are_those_of_go() {
+    for (text, milliseconds) in [
+        ("500ms", 500),
+        ("1s", 1_000),
+        ("1.5s", 1_500),
+        ("1m30s", 90_000),
+        ("2h", 7_200_000),
+        ("5000000", 5),
+        ("1000us", 1),
+        ("1000µs", 1),
+    ] {
+        let file = load(&format!("rate_limit: {{interval: {text}, burst: 2}}")).unwrap();
+        let limit = RateLimit { interval: Duration::from_millis(milliseconds), burst: 2 };
+        assert_eq!(file.rate_limit, Some(limit), "{text}");
+    }
+    for text in ["1", "0", "0s"] {
+        let limited = load(&format!("rate_limit: {{interval: {text}}}"));
+        assert_eq!(limited.is_ok_and(|file| file.rate_limit.is_none()), text.starts_with('0'), "{text}");
+    }
+    for text in ["1x", "s", "1.2.3s", "-1s", "1s2", "1e400h"] {
+        assert!(load(&format!("rate_limit: {{interval: '{text}', burst: 2}}")).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn files_win_over_inline_text_and_are_relative_to_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("c.pem"), "C").unwrap();
+    fs::write(directory.path().join("k.pem"), "K").unwrap();
+    let inline = load_in(&directory, "tls_server_config: {cert: a, key: b}").unwrap().tls.unwrap();
+    assert_eq!((inline.cert.text.expose_secret(), inline.key.text.expose_secret()), ("a", "b"));
+    let files = "tls_server_config: {cert: a, key: b, cert_file: c.pem, key_file: k.pem}";
+    let files = load_in(&directory, files).unwrap().tls.unwrap();
+    assert_eq!((files.cert.text.expose_secret(), files.key.text.expose_secret()), ("C", "K"));
+    assert_eq!((files.cert.key, files.key.key), ("cert_file", "key_file"));
+    assert!(!format!("{files:?}").contains("\"K\""), "a key does not print");
+}
+
+#[test]
+fn the_digest_follows_every_byte() {
+    let directory = tempfile::tempdir().unwrap();
+    let yaml = "tls_server_config: {cert: a, key_file: k.pem, client_ca_file: ca.pem, client_auth_type: RequireAndVerifyClientCert}";
+    let digest = |key: &str, ca: &str, yaml: &str| {
+        fs::write(directory.path().join("k.pem"), key).unwrap();
+        fs::write(directory.path().join("ca.pem"), ca).unwrap();
+        load_in(&directory, yaml).unwrap().digest
+    };
+    let first = digest("x", "y", yaml);
+    assert_eq!(first, digest("x", "y", yaml));
+    for other in [
+        digest("z", "y", yaml),
+        digest("x", "z", yaml),
+        digest("xy", "", yaml),
+        digest("x", "y", &yaml.replace("cert: a", "cert: b")),
+    ] {
+        assert_ne!(first, other);
+    }
+}

@@ -1,0 +1,49 @@
+//! A rendered page in both text formats. Invariant: immutable; what the formats have in common is there once.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::model::Format;
+
+/// A part of a page: its bytes, and the format that alone has it.
+pub(super) type Piece = (Range<usize>, Option<Format>);
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Body {
+    bytes: Bytes,
+    pieces: Vec<Piece>,
+}
+
+impl Body {
+    pub(super) fn new(bytes: Vec<u8>, pieces: Vec<Piece>) -> Self {
+        Self { bytes: bytes.into(), pieces }
+    }
+
+    /// The page in one format, in parts that share the memory of the page; each ends where a family does.
+    pub fn parts(&self, format: Format) -> Vec<Bytes> {
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        let of_format = |of: &Option<Format>| of.is_none_or(|of| of == format);
+        for (range, _) in self.pieces.iter().filter(|(range, of)| !range.is_empty() && of_format(of)) {
+            match ranges.last_mut() {
+                Some(last) if last.end == range.start => last.end = range.end,
+                _ => ranges.push(range.clone()),
+            }
+        }
+        ranges.into_iter().map(|range| self.bytes.slice(range)).collect()
+    }
+
+    /// The bytes that both formats take together.
+    pub fn size_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+impl From<String> for Body {
+    /// A page that is the same in both formats.
+    fn from(text: String) -> Self {
+        let length = text.len();
+        Self { bytes: text.into(), pieces: vec![(0..length, None)] }
+    }
+}

@@ -1,0 +1,228 @@
+//! What a connection is doing, and since when. Invariant: at every moment one limit of time applies, whatever the protocol:
+//! to a head that has begun, to an answer that is not taken yet, or to silence.
+
+use std::convert::Infallible;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, sleep_until};
+
+use super::{Chunks, Cut};
+use crate::config::WebLimits;
+
+/// See the module. Clones share what they know.
+#[derive(Clone, Debug)]
+pub(super) struct Activity(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    /// Since when a head is being received.
+    head: Option<Instant>,
+    /// When the requests came whose answers are still being made or handed to the connection.
+    answers: Vec<Instant>,
+    /// Since when bytes wait for the client.
+    unsent: Option<Instant>,
+    /// The end of the latest of these.
+    quiet: Instant,
+}
+
+impl Activity {
+    pub(super) fn new() -> Self {
+        let quiet = Instant::now();
+        Self(Arc::new(Mutex::new(State { head: None, answers: Vec::new(), unsent: None, quiet })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Whole after each assignment: a panic elsewhere does not spoil it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request has come; its answer is under way until the guard is dropped.
+    pub(super) fn request(&self) -> Answering {
+        let now = Instant::now();
+        let mut state = self.state();
+        state.head = None;
+        state.answers.push(now);
+        drop(state);
+        Answering { activity: self.clone(), since: now }
+    }
+
+    /// Whether an answer is under way.
+    pub(super) fn is_answering(&self) -> bool {
+        let state = self.state();
+        !state.answers.is_empty() || state.unsent.is_some()
+    }
+
+    /// Which limit is exceeded, as soon as one is.
+    pub(super) async fn overdue(&self, limits: &WebLimits) -> Cut {
+        // A limit that begins to apply while this sleeps is at least this long.
+        let shortest = limits.head_timeout.min(limits.idle_timeout).min(limits.write_timeout);
+        loop {
+            let (deadline, cut) = self.state().deadline(limits);
+            let now = Instant::now();
+            if deadline <= now {
+                return cut;
+            }
+            sleep_until(deadline.min(now + shortest)).await;
+        }
+    }
+}
+
+impl State {
+    fn deadline(&self, limits: &WebLimits) -> (Instant, Cut) {
+        let oldest = self.answers.iter().chain(&self.unsent).min();
+        match (oldest, self.head) {
+            (Some(since), _) => (*since + limits.write_timeout, Cut::SlowReader),
+            (None, Some(since)) => (since + limits.head_timeout, Cut::SlowHead),
+            (None, None) => (self.quiet + limits.idle_timeout, Cut::Idle),
+        }
+    }
+}
+
+/// An answer that is under way.
+#[derive(Debug)]
+pub(super) struct Answering {
+    activity: Activity,
+    since: Instant,
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        let mut state = self.activity.state();
+        if let Some(at) = state.answers.iter().position(|since| *since == self.since) {
+            state.answers.swap_remove(at);
+        }
+        state.quiet = Instant::now();
+    }
+}
+
+/// A body, whose answer is under way until it is dropped.
+pub(super) struct Watched {
+    body: Chunks,
+    rest: Bytes,
+    part_bytes_max: usize,
+    _answering: Answering,
+}
+
+impl Watched {
+    /// In parts of at most so many bytes: HTTP/2 asks for a part only when the client has room for one, and is done with
+    /// the body once it has the last.
+    pub(super) fn new(body: Chunks, part_bytes_max: usize, answering: Answering) -> Self {
+        Self { body, rest: Bytes::new(), part_bytes_max, _answering: answering }
+    }
+}
+
+impl Body for Watched {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(other) => return Poll::Ready(Some(Ok(other))),
+                },
+                end => return Poll::Ready(end),
+            }
+        }
+        let length = self.rest.len().min(self.part_bytes_max);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.body.size_hint().exact() {
+            Some(left) => SizeHint::with_exact(left + self.rest.len() as u64),
+            None => SizeHint::default(),
+        }
+    }
+}
+
+/// A stream whose reads and writes are noted.
+pub(super) struct Noted<S> {
+    stream: S,
+    activity: Activity,
+    /// Whether what comes between two answers is the head of a request: not so in HTTP/2.
+    has_heads: bool,
+}
+
+impl<S> Noted<S> {
+    pub(super) fn new(stream: S, activity: Activity, has_heads: bool) -> Self {
+        Self { stream, activity, has_heads }
+    }
+
+    fn sending(&self) {
+        self.activity.state().unsent.get_or_insert_with(Instant::now);
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if self.has_heads && buffer.filled().len() > before {
+            let mut state = self.activity.state();
+            if state.answers.is_empty() && state.unsent.is_none() {
+                state.head.get_or_insert_with(Instant::now);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.sending();
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.sending();
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// hyper flushes when it has handed over all that it had.
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        let mut state = self.activity.state();
+        if state.unsent.take().is_some() {
+            state.quiet = Instant::now();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests;

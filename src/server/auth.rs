@@ -1,0 +1,151 @@
+//! Passwords of basic authentication. Invariant: bcrypt runs off the serving threads, one at a time; a password that was
+//! checked before costs no more than a look; and an unknown user takes as long as a known one.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hyper::header::{AUTHORIZATION, HeaderMap};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+
+/// Passwords that may wait for their check; each takes tens of milliseconds.
+const WAITING_MAX: usize = 32;
+/// Wrong passwords that are remembered, the latest.
+const WRONG_MAX: usize = 1_000;
+/// Right passwords that are remembered: more than one only where a hash is changed.
+const RIGHT_MAX: usize = 1_000;
+
+/// Whether a request may pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Right,
+    Wrong,
+    /// Too many are waiting: nothing was checked.
+    Busy,
+}
+
+/// What a check came to before; of the user, the hash and the password, by a digest with a salt of this process.
+#[derive(Debug)]
+pub(super) struct Passwords {
+    known: Mutex<Known>,
+    turn: Semaphore,
+    queue: Semaphore,
+    salt: [u8; 32],
+}
+
+/// Wrong ones never push out right ones.
+#[derive(Debug, Default)]
+struct Known {
+    right: Remembered,
+    wrong: Remembered,
+}
+
+#[derive(Debug, Default)]
+struct Remembered {
+    digests: HashSet<[u8; 32]>,
+    order: VecDeque<[u8; 32]>,
+}
+
+impl Remembered {
+    fn add(&mut self, digest: [u8; 32], max: usize) {
+        if !self.digests.insert(digest) {
+            return;
+        }
+        self.order.push_back(digest);
+        if self.order.len() > max
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.digests.remove(&oldest);
+        }
+    }
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Self {
+            known: Mutex::default(),
+            turn: Semaphore::new(1),
+            queue: Semaphore::new(WAITING_MAX),
+            salt: rand::random(),
+        }
+    }
+}
+
+impl Passwords {
+    /// Whether the head bears the name and the password of one of these users.
+    pub(super) async fn check(&self, users: &BTreeMap<String, SecretString>, head: &HeaderMap) -> Verdict {
+        let Some((name, password)) = credentials(head) else { return Verdict::Wrong };
+        let user = users.get(&name);
+        let hash = user.map_or_else(|| unknown(users), |hash| hash.expose_secret().to_owned());
+        let digest = self.digest([name.as_bytes(), hash.as_bytes(), password.as_bytes()]);
+        if let Some(verdict) = self.remembered(&digest) {
+            return verdict;
+        }
+        let Ok(_place) = self.queue.try_acquire() else { return Verdict::Busy };
+        let Ok(_turn) = self.turn.acquire().await else { return Verdict::Busy };
+        // Others with the same password may have been first.
+        if let Some(verdict) = self.remembered(&digest) {
+            return verdict;
+        }
+        let checked = tokio::task::spawn_blocking(move || bcrypt::verify(&*password, &hash));
+        let is_right = matches!(checked.await, Ok(Ok(true))) && user.is_some();
+        let mut known = self.known();
+        if is_right {
+            known.right.add(digest, RIGHT_MAX);
+            Verdict::Right
+        } else {
+            known.wrong.add(digest, WRONG_MAX);
+            Verdict::Wrong
+        }
+    }
+
+    fn remembered(&self, digest: &[u8; 32]) -> Option<Verdict> {
+        let known = self.known();
+        match (known.right.digests.contains(digest), known.wrong.digests.contains(digest)) {
+            (true, _) => Some(Verdict::Right),
+            (_, true) => Some(Verdict::Wrong),
+            _ => None,
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn digest(&self, parts: [&[u8]; 3]) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(self.salt);
+        for part in parts {
+            hash.update(part.len().to_le_bytes());
+            hash.update(part);
+        }
+        hash.finalize().into()
+    }
+}
+
+/// Name and password of `Authorization: Basic …`.
+fn credentials(head: &HeaderMap) -> Option<(String, Arc<str>)> {
+    let text = head.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = text.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (name, password) = decoded.split_once(':')?;
+    Some((name.to_owned(), password.into()))
+}
+
+/// A hash that no password has, and that takes as long to check as the dearest of these.
+fn unknown(users: &BTreeMap<String, SecretString>) -> String {
+    let cost = |hash: &SecretString| {
+        hash.expose_secret().parse::<bcrypt::HashParts>().map_or(0, |parts| parts.get_cost())
+    };
+    let cost = users.values().map(cost).max().unwrap_or(10);
+    format!("$2b${cost:02}$abcdefghijklmnopqrstuu{}", "u".repeat(31))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! The web configuration while the daemon runs: taken when it is good, left when it is not.
+
+use std::fs;
+
+use super::{Doors, TLS, ask, block_on, cuts, hash, scrape};
+use crate::harness::{Authority, Daemon, metric, wait_for};
+
+/// Waits until the file was read with this outcome.
+fn until_read(doors: &Doors, daemon: &Daemon, is_good: bool) {
+    let successful = metric("exporter_web_config_last_reload_successful");
+    let wanted = f64::from(u8::from(is_good));
+    wait_for("the file to be read", || match successful.value_in(&scrape(doors.client(), daemon)) {
+        Some(value) if value == wanted => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+}
+
+#[test]
+fn a_certificate_is_replaced_while_it_runs_and_a_bad_one_is_not_taken() {
+    let mut doors = Doors::new();
+    let daemon = doors.settings(TLS).start();
+    until_read(&doors, &daemon, true);
+    // As renewal writes it: one file after the other, so that they do not fit for a moment.
+    doors.authority = Authority::new("house");
+    let renewed = doors.authority.identity(&["localhost"]);
+    fs::write(doors.path("server.crt"), &renewed.cert).unwrap();
+    fs::write(doors.path("server.key"), &renewed.key).unwrap();
+    wait_for("the new certificate", || {
+        let answer = block_on(ask(doors.client(), daemon.address, "/-/healthy"));
+        answer.map(|_| ()).map_err(|error| error.to_string())
+    });
+    let success_at = metric("exporter_web_config_last_reload_success_timestamp_seconds");
+    let before = success_at.value_in(&scrape(doors.client(), &daemon)).unwrap();
+    assert!(before > 0.0);
+
+    fs::write(doors.path("server.crt"), "half of a certifi").unwrap();
+    until_read(&doors, &daemon, false);
+    assert!(
+        daemon.log().contains("tls_server_config.cert_file: expected certificates in PEM"),
+        "{}",
+        daemon.log()
+    );
+    assert_eq!(success_at.value_in(&scrape(doors.client(), &daemon)), Some(before));
+    fs::remove_file(doors.path("server.crt")).unwrap();
+    wait_for("the file to be missed", || {
+        if daemon.log().contains("there is no such file") { Ok(()) } else { Err("not yet".to_owned()) }
+    });
+    fs::write(doors.path("server.crt"), &renewed.cert).unwrap();
+    until_read(&doors, &daemon, true);
+    daemon.stop();
+}
+
+#[test]
+fn what_guards_the_server_is_not_switched_off_by_a_change() {
+    let doors = Doors::new();
+    let guarded = format!("{TLS}basic_auth_users: {{alice: \"{}\"}}\n", hash("wonder", 4));
+    let daemon = doors.settings(&guarded).start();
+    let status = |password: Option<&str>| {
+        let client = doors.client().resolve("localhost", daemon.address).build().unwrap();
+        let request = client.get(format!("https://localhost:{}/metrics", daemon.address.port()));
+        let request = match password {
+            Some(password) => request.basic_auth("alice", Some(password)),
+            None => request,
+        };
+        block_on(request.send()).unwrap().status().as_u16()
+    };
+    assert_eq!((status(Some("wonder")), status(None)), (200, 401));
+    for yaml in [
+        "",
+        &guarded.replace(TLS, ""),
+        TLS,
+        "basic_auth_users: {alice: x}",
+        &guarded.replace("alice", "alice: {}\n"),
+    ] {
+        let before = daemon.log().len();
+        doors.write(yaml);
+        wait_for("the refusal", || {
+            if daemon.log()[before..].contains("the one before stays") {
+                Ok(())
+            } else {
+                Err("none".to_owned())
+            }
+        });
+        assert_eq!((status(Some("wonder")), status(None)), (200, 401), "{yaml}");
+    }
+    // Another password is taken, and the one before is good no more.
+    doors.write(&format!("{TLS}basic_auth_users: {{alice: \"{}\"}}\n", hash("looking-glass", 4)));
+    wait_for("the new password", || match status(Some("looking-glass")) {
+        200 => Ok(()),
+        other => Err(other.to_string()),
+    });
+    assert_eq!(status(Some("wonder")), 401);
+    daemon.stop();
+}
+
+#[test]
+fn headers_and_rate_limit_are_those_of_the_file() {
+    let doors = Doors::new();
+    let yaml = |burst: u32| {
+        format!(
+            "http_server_config: {{headers: {{X-Frame-Options: sameorigin, X-XSS-Protection: '0'}}}}\n\
+             rate_limit: {{interval: 1h, burst: {burst}}}\n"
+        )
+    };
+    let daemon = doors.settings(&yaml(3)).start();
+    let url = |path: &str| format!("http://{}{path}", daemon.address);
+    let get = |path: &str| block_on(doors.client().build().unwrap().get(url(path)).send()).unwrap();
+    let answer = get("/metrics");
+    assert_eq!(
+        (&answer.headers()["x-frame-options"], &answer.headers()["x-xss-protection"]),
+        (&"sameorigin".parse().unwrap(), &"0".parse().unwrap())
+    );
+    // The page's own header stays.
+    assert_eq!(get("/").headers()["x-frame-options"], "DENY");
+    assert_eq!(get("/metrics").status(), 200);
+    let limited = get("/metrics");
+    assert_eq!((limited.status().as_u16(), limited.headers()["retry-after"].to_str().unwrap()), (429, "1"));
+    doors.write(&yaml(10_000));
+    let page = wait_for("another limit", || match daemon.get("/metrics") {
+        (200, text) => Ok(crate::harness::Page::parse(text)),
+        (other, _) => Err(other.to_string()),
+    });
+    assert!(cuts(&page, "rate_limit") >= 1.0);
+    daemon.stop();
+}
