@@ -140,9 +140,8 @@ mod tests {
     async fn who_goes_away_leaves_a_form_that_is_made_once() {
         let snapshot =
             Arc::new(Snapshot { body: Body::from("a 1\n".repeat(1_000_000)), ..Snapshot::default() });
-        // Asks, and goes away before there is an answer.
-        let gone = snapshot.compressed(Format::Text).now_or_never();
-        assert!(gone.is_none());
+        // Asks, and goes away: before there is an answer, unless the other thread was faster than this one.
+        let _ = snapshot.compressed(Format::Text).now_or_never();
         assert!(snapshot.compressed(Format::Text).await.is_ok());
     }
 
