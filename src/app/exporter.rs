@@ -71,8 +71,7 @@ impl Exporter {
         let is_enabled = config.web.enable_lifecycle && reload.is_some();
         let lifecycle = is_enabled.then(|| Arc::new(wishes) as Arc<dyn Lifecycle>);
         let server = common.server(&config, lifecycle);
-        let observer =
-            Arc::new(ServerBridge { own: Arc::clone(&common.own), clock: common.clock.clone() });
+        let observer = Arc::new(ServerBridge { own: Arc::clone(&common.own), clock: common.clock.clone() });
         let front = Front::new(server, config.web.limits, observer.clone(), web.clone());
         let settings = fleet.follow(&config, ways);
         let scheduler = Arc::new(Scheduler::start(common.surroundings(), settings));

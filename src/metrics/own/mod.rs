@@ -81,7 +81,7 @@ impl OwnMetrics {
         let build =
             make.gauges("exporter_build_info", "The running program: its version; always 1.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        Ok(Self {
+        let own = Self {
             api: ApiMetrics::new(&make, fields)?,
             credentials: CredentialsMetrics::new(&make)?,
             scopes: ScopeMetrics::new(&make, scopes)?,

@@ -170,11 +170,6 @@ impl Daemon {
         asked.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
-    /// Sends it a signal by name.
-    pub fn signal(&self, name: &str) {
-        self.process.signal(name);
-    }
-
     pub fn scrape(&self) -> Page {
         let (status, body) = self.get("/metrics");
         assert_eq!(status, 200);
