@@ -40,7 +40,7 @@ fn cluster(number: usize, name: &str, state: usize) -> ClusterObservation {
         reason_code: name.to_owned(),
         queue: name.to_owned(),
         release_version: String::new(),
-        fusion: state % 2 == 0,
+        fusion: state.is_multiple_of(2),
         user_name: name.to_owned(),
         created: Some(1_500),
         started: None,
