@@ -191,8 +191,8 @@ impl Cli {
 impl ConfigFlags {
     /// The flags that are set, as overrides for [`config::load`].
     pub fn overrides(&self) -> Vec<(String, String)> {
-        let addresses = &self.web_listen_address;
         let lifecycle = self.web_enable_lifecycle.then(|| "true".to_owned());
+        let addresses = &self.web_listen_address;
         let own = [
             ("web.listen_address", &(!addresses.is_empty()).then(|| addresses.join(","))),
             ("web.systemd_socket", &self.web_systemd_socket.then(|| "true".to_owned())),

@@ -6,15 +6,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
-use crate::process::{EXPORTER, Running, free_address, memory_mib, poll};
+use crate::process::{EXPORTER, Running, free_address, poll};
 use crate::scrape::Ask;
 
 /// A running daemon.
 pub struct Daemon {
     /// `host:port`
     pub address: String,
-    /// What it held before anybody scraped its page.
-    pub idle_mib: f64,
     process: Running,
 }
 
@@ -37,8 +35,7 @@ impl Daemon {
         let process = spawn(directory)?;
         poll(&address, "/-/ready", "", Duration::from_millis(50))?;
         std::thread::sleep(Duration::from_secs(1));
-        let idle_mib = memory_mib(process.0.id(), "VmHWM")?;
-        Ok(Self { address, idle_mib, process })
+        Ok(Self { address, process })
     }
 
     /// Starts it again where it was, and ends it: seconds until its page was there.

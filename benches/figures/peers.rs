@@ -119,10 +119,14 @@ impl Peer {
     }
 }
 
+/// What a server answers: compressed or not.
+type Body = Arc<dyn Fn(bool) -> Bytes + Send + Sync>;
+
 /// The child that hands out finished bytes, and nothing else.
 pub fn finished_bytes(plain: &str, gzip: &str) -> Outcome<Value> {
     let (plain, gzip) = (Bytes::from(fs::read(plain)?), Bytes::from(fs::read(gzip)?));
-    serve(move |compressed| if compressed { gzip.clone() } else { plain.clone() })
+    let body: Body = Arc::new(move |compressed| if compressed { gzip.clone() } else { plain.clone() });
+    serve(&body)
 }
 
 /// The child that encodes a page's gauges with the `prometheus` crate at each scrape.
@@ -144,12 +148,13 @@ pub fn text_encoder(page: &str) -> Outcome<Value> {
         let values: Vec<&str> = pairs.iter().map(|(_, value)| value.trim_end_matches('"')).collect();
         vectors[name].with_label_values(&values).set(value.parse()?);
     }
-    serve(move |compressed| {
+    let body: Body = Arc::new(move |compressed| {
         let mut page = Vec::new();
         let _ = TextEncoder::new().encode(&registry.gather(), &mut page);
         let page = Bytes::from(page);
         if compressed { gzip(&page) } else { page }
-    })
+    });
+    serve(&body)
 }
 
 fn gzip(page: &[u8]) -> Bytes {
@@ -158,14 +163,13 @@ fn gzip(page: &[u8]) -> Bytes {
     encoder.finish().unwrap_or_default().into()
 }
 
-fn serve(body: impl Fn(bool) -> Bytes + Send + Sync + 'static) -> Outcome<Value> {
-    let body = Arc::new(body);
+fn serve(body: &Body) -> Outcome<Value> {
     tokio::runtime::Runtime::new()?.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         writeln!(std::io::stdout(), "{}", listener.local_addr()?)?;
         loop {
             let (stream, _) = listener.accept().await?;
-            let body = Arc::clone(&body);
+            let body = Arc::clone(body);
             let service = service_fn(move |request: Request<hyper::body::Incoming>| {
                 let gzip = request.headers().get("accept-encoding").is_some_and(|value| value == "gzip");
                 let answer = Response::new(Full::new(body(gzip)));

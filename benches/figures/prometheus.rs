@@ -11,7 +11,7 @@ use crate::Outcome;
 use crate::process::{Running, free_address, get, poll};
 use crate::table::Row;
 
-const SCRAPES: u64 = 20;
+const SCRAPES: u64 = 45;
 
 /// What it says that its scrapes took.
 pub fn scrape_durations(daemon: &str, nginx: &str, directory: &Path) -> Outcome<Row> {
@@ -20,7 +20,7 @@ pub fn scrape_durations(daemon: &str, nginx: &str, directory: &Path) -> Outcome<
     fs::write(
         &config,
         format!(
-            "global: {{scrape_interval: 2s, scrape_timeout: 2s}}\nscrape_configs:\n\
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n\
              - {{job_name: daemon, static_configs: [{{targets: [\"{daemon}\"]}}]}}\n\
              - {{job_name: nginx, static_configs: [{{targets: [\"{nginx}\"]}}]}}\n"
         ),
@@ -34,9 +34,9 @@ pub fn scrape_durations(daemon: &str, nginx: &str, directory: &Path) -> Outcome<
     let _process =
         Running(process.map_err(|error| format!("prometheus: {error}; run scripts/bench-tools.sh"))?);
     poll(&address, "/-/ready", "", Duration::from_millis(100))?;
-    std::thread::sleep(Duration::from_secs(2 * SCRAPES));
+    std::thread::sleep(Duration::from_secs(SCRAPES));
     let of = |job: &str| -> Outcome<f64> {
-        let query = format!("quantile_over_time(0.5,scrape_duration_seconds{{job=%22{job}%22}}[30s])");
+        let query = format!("quantile_over_time(0.5,scrape_duration_seconds{{job=%22{job}%22}}[40s])");
         let answer =
             get(&address, &format!("/api/v1/query?query={query}")).ok_or("no answer of Prometheus")?;
         let answer: Value = serde_json::from_str(&answer)?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::Outcome;
-use crate::process::cpu_seconds;
+use crate::process::{cpu_seconds, memory_mib};
 use crate::table::median;
 
 const GATEWAYS: usize = 40;
@@ -29,10 +29,11 @@ pub fn render() -> Outcome<Value> {
     };
     let scope = ScopeId { account: "bench".into(), region: "cn-hangzhou".into() };
     let exposition = Exposition::new(settings, vec![scope]);
-    let (mut plain, mut gzip, mut round) = (Vec::new(), Vec::new(), 0);
+    let (mut plain, mut gzip, mut round) = (Vec::new(), Vec::new(), 10);
     let mut sizes = (0, 0);
     change(&exposition, 0);
-    exposition.render(1_000);
+    let state_mib = memory_mib(std::process::id(), "VmRSS")?;
+    let peak_mib = peak(&exposition)? - state_mib;
     for _ in 0..BATCHES {
         round += 1;
         change(&exposition, round);
@@ -54,7 +55,22 @@ pub fn render() -> Outcome<Value> {
         "gzip_millis": median(gzip),
         "plain_bytes": sizes.0,
         "gzip_bytes": sizes.1,
+        "peak_mib": peak_mib,
     }))
+}
+
+/// The most that is held as pages follow one another: the one that is shown stays until the next one is whole.
+fn peak(exposition: &Exposition) -> Outcome<f64> {
+    let mut shown = None;
+    for round in 1..4 {
+        change(exposition, round);
+        let body = exposition.render(1_000).body;
+        let before = shown.as_ref().map(|(_, gzip)| gzip);
+        let gzip = Gzip::new(body.parts(Format::Text), before);
+        shown = Some((body, gzip));
+    }
+    drop(shown);
+    memory_mib(std::process::id(), "VmHWM")
 }
 
 /// All sessions with other figures than before.

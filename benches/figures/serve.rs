@@ -36,18 +36,22 @@ pub fn section() -> Outcome<Vec<Row>> {
     let [plain, gzip] = ["metrics", "metrics.gz"].map(|name| files.text.join(name).display().to_string());
     let bytes = Peer::child("finished-bytes", &[&plain, &gzip])?;
     for gzip in [true, false] {
+        load(daemon.ask(gzip), 1, TIME)?;
+    }
+    let one_mib = memory_mib(daemon.pid(), "VmHWM")?;
+    for gzip in [true, false] {
         for scrapers in SCRAPERS {
             rows.extend(beside(&daemon, &nginx, &bytes, gzip, scrapers)?);
         }
     }
-    rows.push(memory(&daemon, &files)?);
-    drop(bytes);
+    rows.push(flat(&daemon, one_mib)?);
     rows.extend(encoders(&daemon, Path::new(&plain), directory.path())?);
     let open = Peer::nginx(&files.open, OPEN)?;
     rows.push(scrape_durations(&daemon.address, &open.address, directory.path())?);
-    let quiet = load(daemon.ask(true), 1, TIME)?;
+    let quiet = load(daemon.ask(true), 1, TIME * 6)?;
     drop((daemon, nginx, open, simulator));
-    rows.push(busy(&quiet, directory.path())?);
+    rows.push(busy(&quiet, &bytes, directory.path())?);
+    drop(bytes);
     rows.extend(rendering()?);
     rows.push(size(directory.path())?);
     Ok(rows)
@@ -57,26 +61,21 @@ pub fn section() -> Outcome<Vec<Row>> {
 struct Files {
     text: std::path::PathBuf,
     open: std::path::PathBuf,
-    text_bytes: [usize; 2],
 }
 
 impl Files {
     fn of(address: &str, directory: &Path) -> Outcome<Self> {
-        let mut text_bytes = [0, 0];
-        let mut format = |name: &str, accept: &str| -> Outcome<std::path::PathBuf> {
+        let format = |name: &str, accept: &str| -> Outcome<std::path::PathBuf> {
             let place = directory.join(name);
             fs::create_dir(&place)?;
-            for (index, (file, gzip)) in [("metrics", false), ("metrics.gz", true)].into_iter().enumerate() {
+            for (file, gzip) in [("metrics", false), ("metrics.gz", true)] {
                 let body = fetch(address, gzip, accept)?;
-                if name == "text" {
-                    text_bytes[index] = body.len();
-                }
                 fs::write(place.join(file), body)?;
             }
             Ok(place)
         };
         let (text, open) = (format("text", TEXT)?, format("open", OPEN)?);
-        Ok(Self { text, open, text_bytes })
+        Ok(Self { text, open })
     }
 }
 
@@ -97,8 +96,8 @@ fn beside(daemon: &Daemon, nginx: &Peer, bytes: &Peer, gzip: bool, scrapers: usi
         measured: format!("{own:.2} ms"),
         against: format!("nginx, the same bytes: {nginx:.2} ms; finished bytes: {bytes:.2} ms"),
         ratio: Some(own / nginx),
-        goal: "at most nginx, or 1.2 × finished bytes".into(),
-        met: Some(own <= nginx.max(bytes * 1.2)),
+        goal: "at most nginx, and 1.2 × finished bytes".into(),
+        met: Some(own <= nginx && own <= bytes * 1.2),
     }))
 }
 
@@ -106,18 +105,16 @@ fn ask(peer: &Peer, gzip: bool) -> Ask<'_> {
     Ask { address: &peer.address, pid: peer.pid(), gzip }
 }
 
-/// After 64 scrapers of both forms.
-fn memory(daemon: &Daemon, files: &Files) -> Outcome<Row> {
-    #[expect(clippy::cast_precision_loss, reason = "some megabytes")]
-    let bodies = files.text_bytes.iter().sum::<usize>() as f64 / 1_048_576.0;
-    let peak = memory_mib(daemon.pid(), "VmHWM")? - daemon.idle_mib;
+/// Whether the daemon holds more for many scrapers than for one.
+fn flat(daemon: &Daemon, one_mib: f64) -> Outcome<Row> {
+    let many_mib = memory_mib(daemon.pid(), "VmHWM")?;
     Ok(Row {
-        what: "memory for serving them, at its peak, to 64 scrapers".into(),
-        measured: format!("{peak:.1} MiB over {:.1} MiB before the first scrape", daemon.idle_mib),
-        against: format!("the bodies, plain and gzip: {bodies:.1} MiB"),
-        ratio: Some(peak / bodies),
-        goal: "at most 2 ×".into(),
-        met: Some(peak <= 2.0 * bodies),
+        what: "resident memory of the daemon at its peak, 64 scrapers of each form".into(),
+        measured: format!("{many_mib:.1} MiB"),
+        against: format!("one scraper: {one_mib:.1} MiB"),
+        ratio: Some(many_mib / one_mib),
+        goal: "flat: at most 1.1 ×".into(),
+        met: Some(many_mib <= 1.1 * one_mib),
     })
 }
 
@@ -149,22 +146,24 @@ fn encoders(daemon: &Daemon, page: &Path, directory: &Path) -> Outcome<Vec<Row>>
 }
 
 /// While full sweeps follow one another without a pause, and renderings with them.
-fn busy(quiet: &Load, directory: &Path) -> Outcome<Row> {
+fn busy(quiet: &Load, bytes: &Peer, directory: &Path) -> Outcome<Row> {
     let simulator = Simulator::crowd(GATEWAYS, true)?;
     let daemon = Daemon::start(&simulator.url, &directory.join("busy"), "1s")?;
     let busy = load(daemon.ask(true), 1, TIME * 6)?;
+    // The sweeps and the simulator take the cores from a server that renders nothing, too.
+    let control = load(ask(bytes, true), 1, TIME * 6)?.percentile(99);
     let (busy, quiet) = (busy.percentile(99), quiet.percentile(99));
     Ok(Row {
         what: "scrape of 100,000 series, gzip, during full sweeps and renderings: p99".into(),
         measured: format!("{busy:.2} ms"),
-        against: format!("at rest: {quiet:.2} ms"),
+        against: format!("at rest: {quiet:.2} ms; finished bytes, meanwhile: {control:.2} ms"),
         ratio: Some(busy / quiet),
         goal: "at most 2 ×".into(),
         met: Some(busy <= 2.0 * quiet),
     })
 }
 
-fn rendering() -> Outcome<[Row; 2]> {
+fn rendering() -> Outcome<[Row; 3]> {
     let report = measured("render", &[])?;
     let [plain, gzip] = [number(&report, "plain_millis")?, number(&report, "gzip_millis")?];
     let [plain_bytes, gzip_bytes] = [number(&report, "plain_bytes")?, number(&report, "gzip_bytes")?];
@@ -176,7 +175,17 @@ fn rendering() -> Outcome<[Row; 2]> {
         goal: format!("at most {millis_max} ms"),
         met: Some(millis <= millis_max),
     };
+    let (peak, bodies) = (number(&report, "peak_mib")?, (plain_bytes + gzip_bytes) / 1_048_576.0);
+    let memory = Row {
+        what: "memory for the page of 100,000 series while the next one is made".into(),
+        measured: format!("{peak:.1} MiB over the state of the series"),
+        against: format!("the bodies, plain and gzip: {bodies:.1} MiB"),
+        ratio: Some(peak / bodies),
+        goal: "at most 2 ×".into(),
+        met: Some(peak <= 2.0 * bodies),
+    };
     Ok([
+        memory,
         row("writing both formats of", plain, plain_bytes, 10.0),
         row("compressing one format of", gzip, gzip_bytes, 80.0),
     ])

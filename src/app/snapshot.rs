@@ -112,6 +112,8 @@ impl Demand {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -138,9 +140,8 @@ mod tests {
     async fn who_goes_away_leaves_a_form_that_is_made_once() {
         let snapshot =
             Arc::new(Snapshot { body: Body::from("a 1\n".repeat(1_000_000)), ..Snapshot::default() });
-        // Asks, and goes away before there is an answer.
-        let gone = tokio::time::timeout(Duration::ZERO, snapshot.compressed(Format::Text)).await;
-        assert!(gone.is_err());
+        // Asks, and goes away: before there is an answer, unless the other thread was faster than this one.
+        let _ = snapshot.compressed(Format::Text).now_or_never();
         assert!(snapshot.compressed(Format::Text).await.is_ok());
     }
 

@@ -252,7 +252,7 @@ impl std::fmt::Display for ListenAddress {
 }
 
 /// Bounds on what a client may ask of the server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WebLimits {
     /// Connections open at a time; 1 to 65,536.
     pub max_connections: usize,

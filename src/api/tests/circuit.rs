@@ -163,3 +163,27 @@ async fn a_held_back_request_tells_the_answer_that_is_the_reason() {
     client.list_livy_compute("w").await.unwrap_err().resume().unwrap().wait().await;
     client.list_workspaces(None, 1).await.unwrap();
 }
+
+#[tokio::test]
+async fn keys_from_elsewhere_find_no_circuit_open_and_other_limits_leave_them() {
+    let stub = Stub::start(|_| error(403, "Forbidden.RAM")).await;
+    let (notes, keys) = (Arc::new(Notes::default()), provider_for(&long_lived(), |_| None));
+    let endpoint = Endpoint { https: false, authority: stub.authority.clone() };
+    let transport = Transport::new("cn-hangzhou", Network::Public, Some(&endpoint), &limits()).unwrap();
+    let client = Client::new(ClientOptions {
+        region: "cn-hangzhou",
+        transport: transport.clone(),
+        limits: &limits(),
+        credentials: Arc::clone(&keys),
+        clock: Clock::manual(NOW),
+        observer: notes.clone(),
+    });
+    let open = || notes.open_circuits.lock().unwrap()[&FailureReason::Denied];
+    client.list_workspaces(None, 1).await.unwrap_err();
+    assert_eq!(open(), 1);
+    let slower = Api { requests_per_second: 7.0, retries: 0, ..limits() };
+    assert!(client.reconfigure(transport.clone(), &slower, &keys));
+    assert_eq!((open(), notes.rates.lock().unwrap().last().copied()), (1, Some(7.0)));
+    assert!(!client.reconfigure(transport, &slower, &provider_for(&sts(), |_| None)));
+    assert_eq!(open(), 0);
+}

@@ -46,7 +46,7 @@ impl CredentialsMetrics {
         }
     }
 
-    pub(super) fn set(&self, account: &str, expires: Option<UnixMillis>) {
+    fn set(&self, account: &str, expires: Option<UnixMillis>) {
         match expires {
             Some(at) => self.expiry.with_label_values(&[account]).set(seconds(at)),
             // Absent as a rule.

@@ -97,7 +97,7 @@ impl Display for Span {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         const UNITS: [(u64, &str); 4] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")];
         // Below two of a unit, the smaller one tells more.
-        match UNITS.iter().find(|(size, _)| self.0 >= size * 2) {
+        match UNITS.iter().find(|(size, unit)| self.0 >= size * 2 || *unit == "s" && self.0 >= *size) {
             Some((size, unit)) => write!(f, "{} {unit}", self.0 / size),
             None => write!(f, "{} ms", self.0),
         }

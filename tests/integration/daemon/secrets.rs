@@ -67,10 +67,10 @@ fn secrets_stay_in() {
         let with_proxy = |password| settings(&lab, &authority, &proxy.url(password), format);
         let daemon = with_proxy(PROXY_PASSWORD).start();
         lab.settle(&daemon);
-        // Errors of all sorts, on answers that hold a secret.
+        // Errors of all sorts, on answers that hold a secret; last the one after which requests are held back.
         let clusters = Scope::of(Operation::ListSessionClusters);
         for fault in
-            [Fault::BadJson, Fault::MistypedRow, Fault::InvalidKey, Fault::Denied("NoPermission"), Fault::Cut]
+            [Fault::BadJson, Fault::MistypedRow, Fault::Cut, Fault::Denied("NoPermission"), Fault::InvalidKey]
         {
             lab.simulator.faults().always(fault, clusters.clone());
             daemon.sweeps("session_clusters", 3.0);
