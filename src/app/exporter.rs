@@ -49,7 +49,8 @@ impl Exporter {
         let scopes = scopes(&config, &own, &clock, environment)?;
         let options = Options { path: config.ledger.path.clone(), baseline: config.ledger.baseline };
         let ledger = Ledger::open(&options, Arc::new(LedgerBridge(Arc::clone(&own))))?;
-        let exposition = Arc::new(Exposition::new(config.exposition, scope_ids));
+        let exposition = Exposition::new(config.exposition, scope_ids).with_pricing(config.pricing);
+        let exposition = Arc::new(exposition);
         let page = Arc::new(ArcSwap::from_pointee(Page::default()));
         let (first_pass, readiness) = (FirstPass::default(), Readiness::default());
         let mut publisher = Publisher {
@@ -60,6 +61,7 @@ impl Exporter {
             first_pass: first_pass.clone(),
             readiness: readiness.clone(),
             releases: Journal::default(),
+            own: Arc::clone(&own),
         };
         publisher.publish().await;
 

@@ -18,6 +18,7 @@ use crate::model::ScopeId;
 #[derive(Debug)]
 pub struct Exposition {
     settings: config::Exposition,
+    pricing: config::Pricing,
     board: Mutex<Board>,
     changed: Notify,
     /// Since when each held series has been shown at zero.
@@ -40,10 +41,17 @@ impl Exposition {
     pub fn new(settings: config::Exposition, scopes: Vec<ScopeId>) -> Self {
         Self {
             settings,
+            pricing: config::Pricing::default(),
             board: Mutex::new(Board::new(scopes)),
             changed: Notify::new(),
             held_since: Mutex::default(),
         }
+    }
+
+    /// With prices, to be shown beside the usage.
+    #[must_use]
+    pub fn with_pricing(self, pricing: config::Pricing) -> Self {
+        Self { pricing, ..self }
     }
 
     /// Changes the board and has it rendered.
@@ -70,11 +78,13 @@ impl Exposition {
     /// Renders the board as it is at `now`.
     pub fn render(&self, now: UnixMillis) -> Rendered {
         let board = self.lock();
-        let view = View { board: &board, now, stale_after: self.settings.stale_after };
+        let view =
+            View { board: &board, pricing: &self.pricing, now, stale_after: self.settings.stale_after };
         let mut page = Page::default();
         families::render(view, &mut page);
         let (released, next_release) = self.holds(&board, now);
-        let next_change = view.next_withdrawal().into_iter().chain(next_release).min();
+        let next_change = view.next_withdrawal().into_iter().chain(next_release);
+        let next_change = next_change.chain(self.pricing.next_change(now)).min();
         Rendered { page: page.finish(), next_change, released }
     }
 

@@ -18,6 +18,7 @@ const MASKED: [&str; 14] = [
     "emr_serverless_spark_exporter_clock_offset_seconds{",
     "emr_serverless_spark_exporter_config_last_reload_success_timestamp_seconds",
     "emr_serverless_spark_exporter_ledger_commit_duration_seconds",
+    "emr_serverless_spark_exporter_ledger_filesystem_",
     "emr_serverless_spark_exporter_ledger_last_backup_timestamp_seconds",
     "emr_serverless_spark_exporter_ledger_size_bytes",
     "emr_serverless_spark_exporter_snapshot_age_seconds",

@@ -14,6 +14,7 @@ mod daemon;
 mod docs;
 mod golden;
 mod harness;
+mod kit;
 mod ledger_commands;
 mod prometheus;
 mod promtool;
