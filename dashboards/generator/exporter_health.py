@@ -37,7 +37,7 @@ def now():
 def sweeps():
     duration = total(rate(own("exporter_sweep_duration_seconds_bucket")), "target", "le")
     return ("Sweeps and freshness", [
-        table("Failing targets", "Each with its reason; troubleshooting.md has a section for each.",
+        table("Failing targets and why", "Each with its reason; troubleshooting.md has a section for each.",
               own("exporter_sweep_failure_info", *OF_TARGET), {**TARGET, "reason": "Reason"}, value="Failing",
               links=[kit.runbook("EmrSparkSweepsFailing")]),
         lines("Age of the news", "Time since the latest complete poll, of the target of each kind that lags behind most.",

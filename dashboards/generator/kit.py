@@ -70,7 +70,7 @@ def thresholds(*steps):
     """Colours from a value on; the first one has none."""
     first, *others = steps
     return {"mode": "absolute", "steps": [{"color": first, "value": None}]
-            + [{"color": color, "value": value} for value, color in others]}
+            + [{"color": color, "value": value} for color, value in others]}
 
 
 def panel(kind, title, description, targets, unit="none", size=(12, 8), steps=None, defaults=None,
