@@ -76,7 +76,7 @@ def failed():
     ended = increase(of_queue("livy_sessions_ended_total", 'state="error"'))
     alerts = own("ALERTS", 'alertstate="firing"', 'alertname=~"EmrSpark.+"')
     return ("What failed", [
-        table("Clusters in Error", "Session clusters in state Error, with the code of the reason.", in_scope(failure),
+        table("Clusters in Error and why", "Session clusters in state Error, with the code of the reason.", in_scope(failure),
               {"workspace_name": "Workspace", "name": "Cluster", "kind": "Kind", "queue": "Queue", "code": "Code"},
               links=[kit.runbook("EmrSparkClusterError")], value="In Error", size=(12, 7)),
         kit.bars("Livy sessions that ended in error", "In the chosen range of time, by workspace and queue.",

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use emr_serverless_spark_exporter::config::{self, LoadRequest};
+
 use super::{Rule, files, rules, run, series_in, yaml};
 use crate::docs::families;
 
@@ -110,6 +112,28 @@ fn rules_are_about_series_that_there_are() {
         assert_known(&rule.expression, &rule.name);
         let texts = rule.annotations.as_hash().into_iter().flatten();
         texts.for_each(|(_, text)| assert_known(text.as_str().unwrap(), &rule.name));
+    }
+}
+
+#[test]
+fn what_the_documentation_shows_is_read_as_it_stands() {
+    let text = fs::read_to_string("docs/monitoring.md").unwrap();
+    assert_known(
+        &text.replace("`…:emr_serverless_spark", "`exporter:emr_serverless_spark"),
+        "docs/monitoring.md",
+    );
+    let pricing = text.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), format!("accounts: [{{regions: [cn-hangzhou]}}]\n{pricing}")).unwrap();
+    let request = LoadRequest { file: Some(file.path()), environment: [], overrides: Vec::new() };
+    let config = config::load(request).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(config.pricing.price(Some("ap-southeast-1"), "w-1", "root_queue", 0), Some(0.52));
+    // As rules of their own, the queries are well-formed.
+    for query in text.split("```promql\n").skip(1).map(|block| block.split("```").next().unwrap()) {
+        let query: String = query.lines().map(|line| format!("      {line}\n")).collect();
+        let rule = format!("groups:\n- name: q\n  rules:\n  - record: a:b:c\n    expr: |\n{query}");
+        fs::write(file.path(), rule).unwrap();
+        run(".", "promtool", &["check", "rules", file.path().to_str().unwrap()]);
     }
 }
 
