@@ -85,16 +85,16 @@ def starts():
 def look():
     failure = own("session_cluster_failure_info")
     return ("To look at", [
-        table("In Error", "Clusters in state Error, with the code of the reason.", named(failure),
+        table("Which are in Error", "Clusters in state Error, with the code of the reason.", named(failure),
               {**ATTRIBUTES, "code": "Code"}, value="In Error", links=[kit.runbook("EmrSparkClusterError")]),
         table("Run on without auto-stop", "Clusters that run and would not stop by themselves, and for how long they "
               "have. Whether they are used, the API does not tell.", named(unattended()), ATTRIBUTES, unit="s",
               value="Running for", steps=thresholds(GREEN, (ORANGE, 43200), (RED, 86400)),
               links=[kit.runbook("EmrSparkClusterWithoutAutoStop")]),
-        table("Open to the Internet", "Clusters with a public endpoint.",
+        table("Which are open to the Internet", "Clusters with a public endpoint.",
               named(own("session_cluster_public_endpoint_enabled") + " == 1"), ATTRIBUTES, value="Public",
               links=[kit.runbook("EmrSparkClusterPublicEndpoint")]),
-        table("Running", "Clusters that run, and for how long.",
+        table("Which run", "Clusters that run, and for how long.",
               named(f"(time() - {own('session_cluster_start_timestamp_seconds')}) "
                     f"and on (job, instance, {CLUSTER}) {running()}"),
               ATTRIBUTES, unit="s", value="Running for"),

@@ -10,7 +10,7 @@ use std::thread;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{ALERTMANAGER, RULES};
+use super::{ALERTMANAGER, RULES, run};
 use crate::harness::{Running, free_port, http_get, tied, wait_for};
 
 /// What is behind the webhook: notifications by the receiver that they came to.
@@ -149,15 +149,28 @@ impl Stack {
         broken.map(|rule| format!("{}: {}", rule["name"], rule["lastError"])).collect()
     }
 
-    /// The alerts that Alertmanager holds: names, and whether they are held back.
-    pub fn alerts(&self) -> Vec<(String, bool)> {
-        let Ok((200, body)) = http_get(self.alertmanager, "/api/v2/alerts") else { return Vec::new() };
-        let alerts: Value = serde_json::from_str(&body).unwrap();
-        let one = |alert: &Value| {
-            let name = alert["labels"]["alertname"].as_str().unwrap().to_owned();
-            (name, alert["status"]["state"] == "suppressed")
-        };
-        alerts.as_array().unwrap().iter().map(one).collect()
+    /// Tells Alertmanager of an alert about a cluster from some exporter; whether it is held back.
+    pub fn holds_back_an_alert_of(&self, instance: &str) -> bool {
+        let url = format!("--alertmanager.url=http://{}", self.alertmanager);
+        let labels = [
+            "EmrSparkClusterError",
+            "component=cluster",
+            "severity=warning",
+            "workspace_id=w-1",
+            "job=emr-serverless-spark",
+        ];
+        let instance_label = format!("instance={instance}");
+        run(".", "amtool", &[&["alert", "add", &url], &labels[..], &[&instance_label]].concat());
+        wait_for("the alert at Alertmanager", || {
+            let (_, body) =
+                http_get(self.alertmanager, "/api/v2/alerts").map_err(|error| error.to_string())?;
+            let alerts: Value = serde_json::from_str(&body).map_err(|error| error.to_string())?;
+            let is_it = |alert: &&Value| {
+                alert["labels"]["instance"] == instance && alert["labels"]["alertname"] == labels[0]
+            };
+            let found = alerts.as_array().and_then(|alerts| alerts.iter().find(is_it));
+            found.map(|alert| alert["status"]["state"] == "suppressed").ok_or(body)
+        })
     }
 }
 
