@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test bench soak tools lint unit
+.PHONY: demo test bench soak dashboards tools lint unit
 
 # Builds, then runs the simulator and an exporter that watches it. Flags: make demo ARGS="--web.listen-address=:9000"
 demo:
@@ -31,6 +31,10 @@ unit:
 bench:
 	scripts/bench-tools.sh
 	$(CARGO) bench --locked --bench figures -- $(ARGS)
+
+# Writes dashboards/*.json anew from their generator; a test keeps them in step.
+dashboards:
+	PYTHONDONTWRITEBYTECODE=1 python3 dashboards/generator
 
 # Longer than a test may take: 200 kills of the daemon, and a flipped bit at twenty times as many places of the ledger.
 soak:

@@ -9,6 +9,8 @@ need() { # need COMMAND PACKAGE
 need cc gcc
 need promtool prometheus
 need prometheus prometheus
+need prometheus-alertmanager prometheus-alertmanager
+need amtool prometheus-alertmanager
 need python3 python3
 need curl curl
 need chromium chromium

@@ -28,7 +28,7 @@ pub fn render() -> Outcome<Value> {
         created_timestamps: false,
     };
     let scope = ScopeId { account: "bench".into(), region: "cn-hangzhou".into() };
-    let exposition = Exposition::new(settings, vec![scope]);
+    let exposition = Exposition::new(settings, config::Pricing::default(), vec![scope]);
     let (mut plain, mut gzip, mut round) = (Vec::new(), Vec::new(), 10);
     let mut sizes = (0, 0);
     change(&exposition, 0);

@@ -55,7 +55,11 @@ impl Common {
             own,
             clock,
             ledger,
-            exposition: Arc::new(Exposition::new(config.exposition, scope_ids(config))),
+            exposition: Arc::new(Exposition::new(
+                config.exposition,
+                config.pricing.clone(),
+                scope_ids(config),
+            )),
             page: Arc::new(ArcSwap::from_pointee(Snapshot::default())),
             demand: Arc::new(Demand::new(Instant::now())),
             vitals,
@@ -68,6 +72,7 @@ impl Common {
     pub(super) fn publisher(&self) -> Publisher {
         Publisher {
             exposition: Arc::clone(&self.exposition),
+            own: Arc::clone(&self.own),
             ledger: self.ledger.clone(),
             page: Arc::clone(&self.page),
             demand: Arc::clone(&self.demand),

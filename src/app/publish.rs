@@ -10,7 +10,7 @@ use super::snapshot::{Demand, Snapshot};
 use crate::clock::Clock;
 use crate::journal::Journal;
 use crate::ledger::Ledger;
-use crate::metrics::Exposition;
+use crate::metrics::{Exposition, OwnMetrics};
 use crate::model::Format;
 use crate::scheduler::FirstPass;
 use crate::server::Readiness;
@@ -34,6 +34,7 @@ pub(super) struct Publisher {
     pub(super) readiness: Readiness,
     /// Of releases that the ledger does not take.
     pub(super) releases: Journal,
+    pub(super) own: Arc<OwnMetrics>,
 }
 
 impl Publisher {
@@ -42,6 +43,7 @@ impl Publisher {
         let totals = self.ledger.snapshot();
         let ledger_sessions = totals.sessions;
         self.exposition.update_quietly(|board| board.set_ledger(totals));
+        self.own.ledger.room(self.ledger.room_bytes().unwrap_or_default());
         let now = self.clock.now();
         let ledger_bytes = self.ledger.size_bytes();
         let (exposition, demand, before) =

@@ -130,7 +130,7 @@ impl Reloader {
 
     async fn follow(&mut self, config: Config, ways: Ways) {
         let settings = self.fleet.follow(&config, ways);
-        self.exposition.reconfigure(config.exposition, scope_ids(&config));
+        self.exposition.reconfigure(config.exposition, config.pricing.clone(), scope_ids(&config));
         self.scheduler.apply(settings).await;
         self.backup_interval.send_replace(config.ledger.backup_interval);
         self.running = config;

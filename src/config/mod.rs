@@ -6,6 +6,7 @@
 mod accounts;
 mod credentials;
 mod error;
+mod pricing;
 mod reader;
 mod restart;
 mod schema;
@@ -23,6 +24,7 @@ use std::path::Path;
 
 pub use error::ConfigErrors;
 use error::{Place, Problem};
+pub use pricing::Pricing;
 use reader::Reader;
 pub use sections::{LOG_FORMATS, LOG_LEVELS};
 pub use types::*;
@@ -91,6 +93,7 @@ fn read(reader: &mut Reader, environment: &BTreeMap<String, String>) -> Option<C
     if let (Some(collectors), Some(exposition)) = (&collectors, exposition) {
         sections::check_staleness(reader, collectors, exposition);
     }
+    let pricing = pricing::read(reader);
     let web = sections::web(reader);
     let log = sections::log(reader);
     Some(Config {
@@ -99,6 +102,7 @@ fn read(reader: &mut Reader, environment: &BTreeMap<String, String>) -> Option<C
         api: api?,
         ledger: ledger?,
         exposition: exposition?,
+        pricing: pricing?,
         web: web?,
         log: log?,
     })

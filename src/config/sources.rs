@@ -128,7 +128,10 @@ fn expectation(path: &str, shape: Option<Shape>) -> String {
     let name = path.rsplit('.').next().unwrap_or(path);
     match shape {
         Some(Shape::Section) => format!("expected a section with keys, such as `{}: …`", first_name(path)),
-        Some(Shape::Sections) => "expected a list, each item of which starts with `- name: …`".to_owned(),
+        Some(Shape::Sections) => format!(
+            "expected a list, each item of which starts with `- {}: …`",
+            first_name(&format!("{path}[0]"))
+        ),
         Some(Shape::List) => format!("expected a list, such as `{name}: [a, b]`"),
         Some(Shape::Map) => {
             format!("expected names with values, such as `{name}: {{team: data, env: prod-*}}`")

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 pub use super::credentials::{
     AccessKey, Credentials, EcsRole, OidcRole, Profile, Role, Secret, read_profile_file, read_secret,
 };
+use super::pricing::Pricing;
 pub use crate::model::Baseline;
 
 /// Everything the daemon is told.
@@ -24,6 +25,8 @@ pub struct Config {
     pub ledger: Ledger,
     /// What the metrics page shows.
     pub exposition: Exposition,
+    /// What usage costs.
+    pub pricing: Pricing,
     /// The HTTP server.
     pub web: Web,
     /// Logging.

@@ -72,7 +72,8 @@ pub(super) fn check_distinct(reader: &mut Reader, accounts: &[Option<Account>]) 
     }
 }
 
-fn workspace_id(text: &str) -> Result<String, String> {
+/// An id, as prices and lists name workspaces.
+pub(super) fn workspace_id(text: &str) -> Result<String, String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if (1..=256).contains(&text.len()) && text.chars().all(is_plain) {
         return Ok(text.to_owned());

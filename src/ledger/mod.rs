@@ -99,6 +99,13 @@ impl Ledger {
         size(self.path.clone()) + size(open::beside(&self.path, "-wal"))
     }
 
+    /// Room on the file system that the ledger is on: bytes that this process may still write, and all of them; `None`
+    /// where it cannot be looked at.
+    pub fn room_bytes(&self) -> Option<(u64, u64)> {
+        let found = rustix::fs::statvfs(&self.path).ok()?;
+        Some((found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize)))
+    }
+
     /// Notes the moment from which an account's region is watched, and returns it: the first call's `now`, for good.
     ///
     /// # Errors

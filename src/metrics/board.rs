@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{UnixMillis, millis};
+use crate::config::Pricing;
 use crate::ledger::{GatewayTotals, LedgerSnapshot};
 use crate::model::{
     ClusterObservation, FailureReason, GatewayId, GatewayObservation, ScopeId, SessionCounts,
@@ -219,6 +220,19 @@ impl Board {
             || next.is_some_and(|(gateway, _)| gateway.workspace == *workspace)
     }
 
+    /// The region of a workspace: of the list that has it, however old, else the account's only one.
+    pub(super) fn region(&self, workspace: &WorkspaceId) -> Option<&str> {
+        let of_account = |scope: &&ScopeId| scope.account == workspace.account;
+        let lists = |scope: &&ScopeId| {
+            let list = self.workspaces.get(*scope);
+            list.is_some_and(|list| list.value.iter().any(|row| row.workspace_id == workspace.workspace_id))
+        };
+        let mut regions = self.scopes.iter().filter(of_account);
+        let listed = regions.clone().find(lists);
+        let only = regions.next().filter(|_| regions.next().is_none());
+        Some(&listed.or(only)?.region)
+    }
+
     /// Each workspace has one owner, even while it passes from one account to another.
     fn settle_owners(&mut self) {
         self.owners.clear();
@@ -235,6 +249,7 @@ impl Board {
 pub struct View<'a> {
     /// All of it.
     pub board: &'a Board,
+    pub(super) pricing: &'a Pricing,
     /// The moment.
     pub(super) now: UnixMillis,
     pub(super) stale_after: Duration,

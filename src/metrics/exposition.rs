@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -20,13 +20,20 @@ use crate::model::{Format, ScopeId};
 /// The board, and what it takes to render it.
 #[derive(Debug)]
 pub struct Exposition {
-    settings: Mutex<config::Exposition>,
+    settings: Mutex<Settings>,
     board: Mutex<Board>,
     changed: Notify,
     /// Since when each held series has been shown at zero.
     held_since: Mutex<HashMap<SeriesKey, UnixMillis>>,
     /// How long the next page will be, about.
     size_bytes: AtomicUsize,
+}
+
+/// What of the configuration shows on the page.
+#[derive(Clone, Debug)]
+struct Settings {
+    exposition: config::Exposition,
+    pricing: Arc<config::Pricing>,
 }
 
 /// A rendered page and when it is to be rendered again.
@@ -42,9 +49,9 @@ pub struct Rendered {
 
 impl Exposition {
     /// An empty board for these accounts in their regions.
-    pub fn new(settings: config::Exposition, scopes: Vec<ScopeId>) -> Self {
+    pub fn new(exposition: config::Exposition, pricing: config::Pricing, scopes: Vec<ScopeId>) -> Self {
         Self {
-            settings: Mutex::new(settings),
+            settings: Mutex::new(Settings { exposition, pricing: Arc::new(pricing) }),
             board: Mutex::new(Board::new(scopes)),
             changed: Notify::new(),
             held_since: Mutex::default(),
@@ -53,7 +60,13 @@ impl Exposition {
     }
 
     /// Shows these accounts in their regions from now on, under other settings.
-    pub fn reconfigure(&self, settings: config::Exposition, scopes: Vec<ScopeId>) {
+    pub fn reconfigure(
+        &self,
+        exposition: config::Exposition,
+        pricing: config::Pricing,
+        scopes: Vec<ScopeId>,
+    ) {
+        let settings = Settings { exposition, pricing: Arc::new(pricing) };
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
         self.update(|board| board.set_scopes(scopes));
     }
@@ -76,8 +89,8 @@ impl Exposition {
 
     /// Reads the board as it is at `now`.
     pub fn view<T>(&self, now: UnixMillis, read: impl FnOnce(View<'_>) -> T) -> T {
-        let stale_after = self.settings().stale_after;
-        read(View { board: &self.lock(), now, stale_after })
+        let Settings { exposition, pricing } = self.settings();
+        read(View { board: &self.lock(), pricing: &pricing, now, stale_after: exposition.stale_after })
     }
 
     /// Waits until the board has changed since the last call.
@@ -87,10 +100,11 @@ impl Exposition {
 
     /// Renders the board as it is at `now`.
     pub fn render(&self, now: UnixMillis) -> Rendered {
-        let config::Exposition { zero_hold, stale_after, created_timestamps } = self.settings();
+        let Settings { exposition, pricing } = self.settings();
+        let config::Exposition { zero_hold, stale_after, created_timestamps } = exposition;
         // A copy, whose values are shared: who has something to add does not wait for the rendering.
         let board = self.lock().clone();
-        let view = View { board: &board, now, stale_after };
+        let view = View { board: &board, pricing: &pricing, now, stale_after };
         let capacity = self.size_bytes.load(Ordering::Relaxed);
         let mut page = Page::new(&Format::ALL, created_timestamps, capacity);
         families::render(view, &mut page);
@@ -98,7 +112,7 @@ impl Exposition {
         // A little more than now, so that the next page is written without moving what is written already.
         self.size_bytes.store(body.size_bytes() + body.size_bytes() / 32, Ordering::Relaxed);
         let (released, next_release) = self.holds(&board, now, zero_hold);
-        let next_change = view.next_withdrawal().into_iter().chain(next_release).min();
+        let next_change = view.next_withdrawal().into_iter().chain(next_release).chain(pricing.next_change(now)).min();
         Rendered { body, next_change, released }
     }
 
@@ -131,8 +145,8 @@ impl Exposition {
         (released, next)
     }
 
-    fn settings(&self) -> config::Exposition {
-        *self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    fn settings(&self) -> Settings {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Board> {

@@ -59,7 +59,7 @@ fn rendered(sessions: &[Drawn], clusters: &[(String, usize)], created_timestamps
         stale_after: std::time::Duration::from_secs(60),
         created_timestamps,
     };
-    let exposition = Exposition::new(settings, vec![scope()]);
+    let exposition = Exposition::new(settings, config::Pricing::default(), vec![scope()]);
     let seen: Vec<SessionObservation> =
         sessions.iter().enumerate().map(|(number, drawn)| session(number, drawn)).collect();
     let clusters: Vec<ClusterObservation> =

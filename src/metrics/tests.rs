@@ -42,7 +42,7 @@ fn exposition(zero_hold: u64) -> Exposition {
         stale_after: Duration::from_secs(600),
         created_timestamps: false,
     };
-    Exposition::new(settings, vec![scope()])
+    Exposition::new(settings, config::Pricing::default(), vec![scope()])
 }
 
 fn session(id: &str, queue: &str, nano_cu_hours: i64) -> SessionObservation {
@@ -247,7 +247,7 @@ async fn a_workspace_that_two_accounts_have_counted_is_shown_of_the_one_that_lis
         created_timestamps: false,
     };
     let started = || {
-        let exposition = Exposition::new(settings, vec![scope(), other.clone()]);
+        let exposition = Exposition::new(settings, config::Pricing::default(), vec![scope(), other.clone()]);
         exposition.update(|board| board.set_ledger(ledger.snapshot()));
         exposition
     };
@@ -289,4 +289,36 @@ async fn a_workspace_that_two_accounts_have_counted_is_shown_of_the_one_that_lis
         assert!(infos.len() == 1 && infos[0].contains(&format!("created_by=\"{owner}\"")), "{infos:?}");
         assert!(page.lines().filter(|line| line.contains("spark_workspace_info{")).count() <= 2, "{page}");
     }
+}
+
+#[tokio::test]
+async fn each_queue_has_its_price_from_the_day_that_it_holds() {
+    const NEW_YEAR: UnixMillis = 1_767_196_800_000; // 2026-01-01T00:00:00+08:00
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = ledger(directory.path());
+    let sessions = vec![session("s1", "first", 1), session("s2", "second", 1)];
+    sweep(&ledger, 10_000, sessions).await;
+    let file = directory.path().join("e.yaml");
+    let yaml = "accounts: [{regions: [cn-hangzhou, cn-beijing]}]\n\
+                pricing:\n  default: 1\n  monthly_budget: 9\n  by:\n    - {region: cn-beijing, price: 2}\n    \
+                - {queue: second, from: 2026-01-01, price: 3}\n";
+    std::fs::write(&file, yaml).unwrap();
+    let request = config::LoadRequest { file: Some(&file), environment: [], overrides: Vec::new() };
+    let pricing = config::load(request).unwrap().pricing;
+    let beijing = ScopeId { account: "a".into(), region: "cn-beijing".into() };
+    let settings = config::Exposition { zero_hold: Duration::ZERO, stale_after: Duration::from_secs(600) };
+    let exposition = Exposition::new(settings, pricing, vec![scope(), beijing.clone()]);
+    exposition.update(|board| board.set_ledger(ledger.snapshot()));
+    let price = |now, queue: &str| {
+        let page = page(&exposition, now);
+        assert_eq!(value(&page, "livy_monthly_budget{currency=\"CNY\"}"), Some(9.0));
+        let name = "livy_price_per_cu_hour";
+        value(&page, &format!("{name}{{workspace_id=\"w-1\",queue=\"{queue}\",currency=\"CNY\"}}"))
+    };
+    assert_eq!(price(20_000, "first"), None, "in which of the regions it is, is not known yet");
+    exposition
+        .update(|board| board.set_workspaces(&beijing, 20_000, vec![WorkspaceObservation::unlisted("w-1")]));
+    assert_eq!((price(20_000, "first"), price(20_000, "second")), (Some(2.0), Some(2.0)));
+    assert_eq!((price(NEW_YEAR, "first"), price(NEW_YEAR, "second")), (Some(2.0), Some(3.0)));
+    assert_eq!(exposition.render(NEW_YEAR - 1).next_change, Some(NEW_YEAR), "it is rendered again in time");
 }

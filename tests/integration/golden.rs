@@ -11,13 +11,14 @@ const GOLDEN: &str = "tests/data/golden/metrics.txt";
 
 /// Families whose values follow the machine or its clock, by the beginning of their sample's names. All else must be
 /// the same on every machine, to the last digit.
-const MASKED: [&str; 14] = [
+const MASKED: [&str; 15] = [
     "process_",
     "emr_serverless_spark_exporter_api_request_duration_seconds_bucket",
     "emr_serverless_spark_exporter_api_request_duration_seconds_sum",
     "emr_serverless_spark_exporter_clock_offset_seconds{",
     "emr_serverless_spark_exporter_config_last_reload_success_timestamp_seconds",
     "emr_serverless_spark_exporter_ledger_commit_duration_seconds",
+    "emr_serverless_spark_exporter_ledger_filesystem_",
     "emr_serverless_spark_exporter_ledger_last_backup_timestamp_seconds",
     "emr_serverless_spark_exporter_ledger_size_bytes",
     "emr_serverless_spark_exporter_snapshot_age_seconds",

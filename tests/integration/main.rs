@@ -15,6 +15,7 @@ mod docs;
 mod forms;
 mod golden;
 mod harness;
+mod kit;
 mod ledger_commands;
 mod page;
 mod prometheus;

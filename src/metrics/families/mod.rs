@@ -2,6 +2,7 @@
 
 mod livy_gateways;
 mod livy_sessions;
+mod pricing;
 mod session_clusters;
 mod targets;
 mod usage;
@@ -19,6 +20,7 @@ pub fn catalogue() -> Vec<&'static Family> {
         livy_gateways::FAMILIES,
         livy_sessions::FAMILIES,
         usage::FAMILIES,
+        pricing::FAMILIES,
         targets::FAMILIES,
     ]
     .concat()
@@ -31,5 +33,6 @@ pub(super) fn render(view: View<'_>, page: &mut Page) {
     livy_gateways::render(view, page);
     livy_sessions::render(view, page);
     usage::render(view, page);
+    pricing::render(view, page);
     targets::render(view, page);
 }

@@ -114,7 +114,7 @@ fn counted(series: &SeriesTotals) -> Usage {
 }
 
 /// The gateways whose baseline is complete and that are still there.
-fn shown(view: View<'_>) -> impl Iterator<Item = (&GatewayId, &GatewayTotals)> {
+pub(super) fn shown(view: View<'_>) -> impl Iterator<Item = (&GatewayId, &GatewayTotals)> {
     view.board
         .ledger
         .gateways

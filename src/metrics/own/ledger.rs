@@ -16,6 +16,8 @@ const COMMIT_BUCKETS: [f64; 9] = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.
 pub struct LedgerMetrics {
     ledger_sessions: IntGauge,
     ledger_size: IntGauge,
+    room_available: IntGauge,
+    room_size: IntGauge,
     commit_duration: Histogram,
     commit_failures: IntCounter,
     pruned_sessions: IntCounter,
@@ -28,6 +30,14 @@ impl LedgerMetrics {
         Ok(Self {
             ledger_sessions: make.gauge("exporter_ledger_sessions", "Livy sessions that the ledger holds.")?,
             ledger_size: make.gauge("exporter_ledger_size_bytes", "Size of the ledger's file and its log, in bytes.")?,
+            room_available: make.gauge(
+                "exporter_ledger_filesystem_available_bytes",
+                "Bytes that may still be written on the file system with the ledger; 0 if it cannot be looked at.",
+            )?,
+            room_size: make.gauge(
+                "exporter_ledger_filesystem_size_bytes",
+                "Size of the file system with the ledger, in bytes; 0 if it cannot be looked at.",
+            )?,
             commit_duration: make.histogram(
                 "exporter_ledger_commit_duration_seconds",
                 "Time that one transaction of the ledger took until it was on disk, in seconds.",
@@ -82,6 +92,12 @@ impl LedgerMetrics {
     /// An automatic backup of the ledger failed.
     pub fn backup_failed(&self) {
         self.backup_failures.inc();
+    }
+
+    /// What is left of the file system that the ledger is on, and its size, in bytes.
+    pub fn room(&self, (available, size): (u64, u64)) {
+        self.room_available.set(available.cast_signed());
+        self.room_size.set(size.cast_signed());
     }
 
     /// What the ledger holds and takes, as of now.

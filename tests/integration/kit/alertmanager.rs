@@ -1,0 +1,109 @@
+//! Alertmanager's configuration: well-formed, and each alert comes to whom it concerns.
+
+use std::fs;
+
+use super::{ALERTMANAGER, rules, run, yaml};
+
+/// Which receivers get an alert of these labels.
+fn receivers(labels: &[String]) -> String {
+    let config = format!("--config.file={ALERTMANAGER}");
+    let mut arguments = vec!["config", "routes", "test", &config];
+    arguments.extend(labels.iter().map(String::as_str));
+    run(".", "amtool", &arguments).trim().to_owned()
+}
+
+#[test]
+fn amtool_has_nothing_to_say() {
+    let said = run(".", "amtool", &["check-config", ALERTMANAGER]);
+    assert!(said.contains("SUCCESS") && said.contains("5 inhibit rules"), "{said}");
+}
+
+#[test]
+fn the_commented_receivers_are_well_formed() {
+    let text = fs::read_to_string(ALERTMANAGER).unwrap();
+    let (shipped, examples) =
+        text.split_once("# Other receivers, with their secrets in files:\n#\n").unwrap();
+    let examples: String =
+        examples.lines().map(|line| format!("{}\n", line.strip_prefix('#').unwrap())).collect();
+    let (routes, _) = shipped.split_once("receivers:\n").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("alertmanager.yml");
+    fs::write(&file, format!("{routes}receivers:\n  - name: none\n{examples}")).unwrap();
+    run(".", "amtool", &["check-config", file.to_str().unwrap()]);
+    for secret in ["key:", "token:", "password:", "credentials:", "api_url:"] {
+        assert!(!examples.contains(secret), "{secret} belongs into a file");
+    }
+}
+
+#[test]
+fn every_alert_comes_to_whom_it_concerns() {
+    let mut seen = 0;
+    for alert in rules().into_iter().filter(|rule| rule.is_alert) {
+        let label = |key: &str| alert.labels[key].as_str().unwrap();
+        let expected = match (label("severity"), label("component")) {
+            ("critical", "cost") => "oncall,cost",
+            ("critical", _) => "oncall",
+            (_, "cost") => "cost",
+            ("info", _) => "none",
+            _ => "team",
+        };
+        let labels: Vec<String> = [
+            format!("alertname={}", alert.name),
+            format!("severity={}", label("severity")),
+            format!("component={}", label("component")),
+        ]
+        .into();
+        assert_eq!(receivers(&labels), expected, "{labels:?}");
+        seen += 1;
+    }
+    assert!(seen >= 20);
+    assert_eq!(receivers(&["alertname=SomethingElse".to_owned()]), "team", "nothing gets lost");
+}
+
+#[test]
+fn inhibitions_name_alerts_that_there_are() {
+    let names: Vec<String> = rules().into_iter().map(|rule| rule.name).collect();
+    let config = yaml(ALERTMANAGER);
+    let mut named = 0;
+    for rule in config["inhibit_rules"].as_vec().unwrap() {
+        for side in ["source_matchers", "target_matchers"] {
+            for matcher in rule[side].as_vec().unwrap().iter().filter_map(|matcher| matcher.as_str()) {
+                let Some((_, value)) = matcher.split_once('=').filter(|_| matcher.starts_with("alertname"))
+                else {
+                    continue;
+                };
+                for name in value.trim_matches(['~', '"']).split('|').filter(|name| !name.is_empty()) {
+                    assert!(names.iter().any(|known| known == name), "{name}");
+                    named += 1;
+                }
+            }
+        }
+        let equal: Vec<&str> =
+            rule["equal"].as_vec().unwrap().iter().filter_map(|label| label.as_str()).collect();
+        assert!(equal.starts_with(&["job", "instance"]), "another exporter's alerts are its own: {equal:?}");
+    }
+    assert!(named >= 10, "{named}");
+}
+
+#[test]
+fn the_bridge_to_dingtalk_has_the_receivers_targets() {
+    let bridge = yaml("config/alertmanager/dingtalk.yml");
+    let config = yaml(ALERTMANAGER);
+    let mut urls = 0;
+    for receiver in config["receivers"].as_vec().unwrap() {
+        for webhook in receiver["webhook_configs"].as_vec().into_iter().flatten() {
+            let name = receiver["name"].as_str().unwrap();
+            assert_eq!(
+                webhook["url"].as_str(),
+                Some(&*format!("http://localhost:8060/dingtalk/{name}/send"))
+            );
+            assert!(bridge["targets"][name]["url"].as_str().is_some(), "{name}");
+            urls += 1;
+        }
+    }
+    assert_eq!(urls, 3);
+    let template = fs::read_to_string("config/alertmanager/dingtalk.tmpl").unwrap();
+    for part in ["emr_spark.title", "emr_spark.text"] {
+        assert!(template.contains(&format!("{{{{ define \"{part}\" }}}}")), "{part}");
+    }
+}
