@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use emr_serverless_spark_exporter::app::{self, AppError};
+use emr_serverless_spark_exporter::build_info;
 use emr_serverless_spark_exporter::cli::{self, Cli, Command, ConfigFlags};
 use emr_serverless_spark_exporter::config::{self, Config, ConfigErrors, LoadRequest};
 use emr_serverless_spark_exporter::logging;
@@ -52,6 +53,10 @@ fn run(command: Command) -> Result<(), AppError> {
         Command::Sim(flags) => {
             logging::init(flags.log.log());
             runtime.block_on(app::simulate(flags))
+        }
+        Command::Version => {
+            let _ = writeln!(std::io::stdout(), "{}", build_info::describe());
+            Ok(())
         }
     }
 }

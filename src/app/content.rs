@@ -6,6 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
+use crate::build_info;
 use crate::clock::{Clock, UnixMillis};
 use crate::metrics::{Exposition, Failure, OwnMetrics, TargetStatus};
 use crate::model::Target;
@@ -47,7 +48,7 @@ impl server::Content for Content {
     fn status(&self) -> Status {
         let targets = self.exposition.read(|board| board.targets().iter().map(row).collect());
         let ledger_sessions = self.page.load().ledger_sessions;
-        Status { version: env!("CARGO_PKG_VERSION"), stage: self.readiness.stage(), ledger_sessions, targets }
+        Status { version: build_info::VERSION, stage: self.readiness.stage(), ledger_sessions, targets }
     }
 
     fn on_refused_connection(&self) {

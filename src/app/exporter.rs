@@ -16,6 +16,7 @@ use super::publish::Publisher;
 use crate::api::credentials::{ProviderOptions, provider};
 use crate::api::wire::malformed_names;
 use crate::api::{Client, ClientOptions};
+use crate::build_info;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::journal::Journal;
@@ -103,7 +104,7 @@ impl Exporter {
             let backups = Backups { path: config.ledger.path, interval, own, clock, first_pass };
             tasks.push(tokio::spawn(backups.run(stop.clone())));
         }
-        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+        tracing::info!(%address, version = build_info::VERSION, revision = build_info::REVISION, "listening");
         Ok(Self { address, readiness, scheduler, ledger, stop, tasks })
     }
 

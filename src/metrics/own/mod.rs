@@ -21,6 +21,7 @@ pub use sweeps::SweepMetrics;
 
 use super::family::PREFIX;
 use super::page::seconds;
+use crate::build_info;
 use crate::clock::UnixMillis;
 use crate::model::ScopeId;
 
@@ -92,10 +93,12 @@ impl OwnMetrics {
             )?,
             registry: make.0,
         };
-        let build =
-            Opts::new(format!("{PREFIX}exporter_build_info"), "The running program: its version; always 1.");
-        let build = IntGaugeVec::new(build, &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let build = Opts::new(
+            format!("{PREFIX}exporter_build_info"),
+            "The running program: its version, the commit it was built from and that commit's date; always 1.",
+        );
+        let build = IntGaugeVec::new(build, &["version", "revision", "build_date"])?;
+        build.with_label_values(&[build_info::VERSION, build_info::REVISION, build_info::DATE]).set(1);
         own.registry.register(Box::new(build))?;
         own.registry.register(Box::new(ProcessCollector::for_self()))?;
         Ok(own)
