@@ -36,7 +36,9 @@ for architecture in $architectures; do
     mkdir -p "$stage/$directory"
     install -m 0755 "$program" "$stage/$directory/$name"
     cp README.md CHANGELOG.md LICENSE compose.yaml "$stage/$directory/"
-    cp --recursive --dereference config dashboards docs "$stage/$directory/"
+    cp --recursive --dereference config docs "$stage/$directory/"
+    mkdir "$stage/$directory/dashboards"
+    cp dashboards/*.json "$stage/$directory/dashboards/"
     mkdir -p "$stage/$directory/deploy"
     cp --recursive deploy/systemd deploy/compose "$stage/$directory/deploy/"
     cp "$out/$name-$version.cdx.json" "$stage/$directory/sbom.cdx.json"
@@ -45,7 +47,7 @@ done
 
 # Helm reads it as it reads its own packages. The links to dashboards and rules become files.
 cp --recursive --dereference "deploy/helm/$name" "$stage/"
-rm -rf "$stage/${name:?}/ci"
+rm -rf "$stage/${name:?}/ci" "$stage/$name/dashboards/generator"
 pack "$name" "$name-chart-$version.tgz"
 
 (cd "$out" && sha256sum -- *.tar.gz *.tgz *.cdx.json >SHA256SUMS)

@@ -18,6 +18,8 @@ TOOLS = ROOT / "target/deploy-tools"
 NAME = "emr-serverless-spark-exporter"
 CHART = ROOT / "deploy/helm" / NAME
 VERSION = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(encoding="utf-8"), re.M).group(1)
+# Whose schemas tools.sh installs. helm has to be told: built as a Go module, it takes itself for one of Kubernetes 1.20.
+KUBERNETES = re.search(r"(?m)^KUBERNETES=(\S+)", (ROOT / "deploy/tests/tools.sh").read_text(encoding="utf-8")).group(1)
 # What `make test-deploy` builds first, with scripts/static-build.sh: one static file.
 PROGRAM = Path(os.environ.get("STATIC_PROGRAM", ROOT / "target/x86_64-unknown-linux-musl/release" / NAME))
 
@@ -32,6 +34,11 @@ def run(*command, check=True, **options) -> subprocess.CompletedProcess:
     if check and done.returncode != 0:
         raise AssertionError(f"{' '.join(command)}\nended with {done.returncode}\n{done.stdout}{done.stderr}")
     return done
+
+
+def helm(command: str, chart, *flags, check=True) -> subprocess.CompletedProcess:
+    """`helm lint` or `helm template` of a chart, as for the Kubernetes of the tests."""
+    return run("helm", *command.split(), chart, f"--kube-version={KUBERNETES}", *flags, check=check)
 
 
 def read(path: str | Path) -> str:

@@ -3,7 +3,7 @@
 import json
 import unittest
 
-from common import CHART, NAME, PROGRAM, ROOT, TOOLS, VERSION, TestCase, documents, read, run, yaml
+from common import CHART, NAME, PROGRAM, ROOT, TOOLS, VERSION, TestCase, documents, helm, read, run, yaml
 
 VALUES = [None, *sorted((CHART / "ci").glob("*-values.yaml"))]
 
@@ -28,7 +28,12 @@ class Chart(TestCase):
         if isinstance(values, dict):
             values = self.file("values.yaml", values)
         flags = [*flags, *(["--values", values] if values else [])]
-        return run("helm", "template", "exporter", CHART, "--namespace", "monitoring", *flags).stdout
+        return helm("template exporter", CHART, "--namespace=monitoring", *flags).stdout
+
+    def config(self, values) -> str:
+        """The exporter's settings in the ConfigMap."""
+        data = [manifest["data"] for manifest in self.render(values) if manifest["kind"] == "ConfigMap"]
+        return next(entry["exporter.yaml"] for entry in data if "exporter.yaml" in entry)
 
     def one(self, kind: str, values=None) -> dict:
         found = [manifest for manifest in self.render(values) if manifest["kind"] == kind]
@@ -42,7 +47,7 @@ class Chart(TestCase):
     def test_helm_lints_it(self):
         for values in VALUES:
             with self.subTest(values=values and values.name):
-                run("helm", "lint", "--strict", CHART, *(["--values", values] if values else []))
+                helm("lint --strict", CHART, *(["--values", values] if values else []))
 
     def test_manifests_fit_the_schemas(self):
         location = f"{TOOLS}/schemas/{{{{ .ResourceKind }}}}{{{{ .KindSuffix }}}}.json"
@@ -103,8 +108,7 @@ class Chart(TestCase):
             (keys / name).write_text("example")
         for values in [None, {"existingSecret": {"name": "keys"}}, CHART / "ci/everything-values.yaml"]:
             with self.subTest(values=values):
-                config = next(m["data"]["exporter.yaml"] for m in self.render(values)
-                              if m["kind"] == "ConfigMap" and "exporter.yaml" in m["data"])
+                config = self.config(values)
                 mounted = "/var/run/secrets/emr-serverless-spark-exporter"
                 path = self.file("exporter.yaml", config.replace(mounted, str(keys)))
                 env = {"ALIBABA_CLOUD_ROLE_ARN": "acs:ram::1:role/r", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN": "acs:ram::1:oidc-provider/p",
@@ -116,15 +120,11 @@ class Chart(TestCase):
         accounts = yaml.safe_load(self.config(CHART / "ci/everything-values.yaml"))["accounts"]
         self.assertEqual([account["credentials"]["type"] for account in accounts], ["static", "oidc"])
 
-    def config(self, values) -> str:
-        return next(manifest["data"]["exporter.yaml"] for manifest in self.render(values)
-                    if manifest["kind"] == "ConfigMap" and "exporter.yaml" in manifest["data"])
-
     def test_mistakes_are_refused(self):
         for values, message in REFUSED:
             with self.subTest(values=values):
                 path = self.file("values.yaml", values)
-                done = run("helm", "template", "exporter", CHART, "--values", path, check=False)
+                done = helm("template exporter", CHART, "--values", path, check=False)
                 self.assertNotEqual(done.returncode, 0)
                 self.assertIn(message, done.stderr)
 

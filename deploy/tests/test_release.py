@@ -5,7 +5,7 @@ import os
 import tarfile
 import unittest
 
-from common import NAME, PROGRAM, ROOT, VERSION, TestCase, run
+from common import NAME, PROGRAM, ROOT, VERSION, TestCase, helm, run
 
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
@@ -53,9 +53,9 @@ class Release(TestCase):
     def test_the_chart_is_one_that_helm_reads(self):
         out = self.pack("out", 0o022)
         package = out / f"{NAME}-chart-{VERSION}.tgz"
-        run("helm", "lint", "--strict", package)
+        helm("lint --strict", package)
         flags = ["--set", "dashboards.enabled=true,prometheusRule.enabled=true"]
-        packed, ours = (run("helm", "template", "exporter", chart, *flags).stdout for chart in [package, f"deploy/helm/{NAME}"])
+        packed, ours = (helm("template exporter", chart, *flags).stdout for chart in [package, f"deploy/helm/{NAME}"])
         self.assertEqual(packed, ours)
 
     def test_the_sbom_is_valid_and_names_what_is_linked(self):
