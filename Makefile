@@ -28,7 +28,7 @@ unit:
 test-deploy: static
 	deploy/tests/tools.sh
 	target/deploy-tools/venv/bin/python -m unittest discover --start-directory deploy/tests --verbose
-	PATH="$(CURDIR)/target/deploy-tools/bin:$$PATH" $(CARGO) test --locked --test integration -- prom end_to_end
+	PATH="$(CURDIR)/target/deploy-tools/bin:$$PATH" $(CARGO) test --locked --test integration -- prom kit
 
 # One static program, as the release and the image hold it. Another one: make static ARCHITECTURE=arm64
 ARCHITECTURE ?= amd64

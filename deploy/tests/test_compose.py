@@ -60,6 +60,19 @@ class Compose(TestCase):
             self.assertEqual(without[0], without[1], name)
         run("promtool", "check", "config", "--syntax-only", "deploy/compose/prometheus.yml")
 
+    def test_grafana_finds_prometheus_and_the_dashboards(self):
+        grafana = self.services["grafana"]
+        provider, source = (yaml.safe_load(next((ROOT / "config/grafana/provisioning" / kind).glob("*.y*ml")).read_text())
+                            for kind in ["dashboards", "datasources"])
+        self.assertEqual(source["datasources"][0]["url"], "$PROMETHEUS_URL")
+        self.assertEqual(grafana["environment"]["PROMETHEUS_URL"], "http://prometheus:9090")
+        targets = {volume["target"] for volume in grafana["volumes"]}
+        self.assertIn(provider["providers"][0]["options"]["path"], targets)
+
+    def test_alertmanager_finds_the_secrets_of_its_receivers(self):
+        targets = {volume["target"] for volume in self.services["alertmanager"]["volumes"]}
+        self.assertLessEqual({"/etc/alertmanager/alertmanager.yml", "/etc/alertmanager/secrets"}, targets)
+
     def test_its_settings_are_good_ones(self):
         keys = {}
         for variable in ["ACCESS_KEY_ID", "ACCESS_KEY_SECRET"]:
