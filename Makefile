@@ -1,8 +1,8 @@
-# The two commands of the README, and what they are made of.
+# The commands of the README and of CONTRIBUTING.md, and what they are made of.
 
 CARGO ?= cargo
 
-.PHONY: demo test bench soak dashboards tools lint unit
+.PHONY: demo test test-deploy release static bench soak dashboards tools lint unit
 
 # Builds, then runs the simulator and an exporter that watches it. Flags: make demo ARGS="--web.listen-address=:9000"
 demo:
@@ -26,6 +26,23 @@ unit:
 	$(CARGO) test --locked --lib --bins
 	RUST_TEST_THREADS=6 $(CARGO) test --locked --test integration
 	$(CARGO) test --locked --doc
+
+# Needs Go 1.26 or later. Image, compose file, chart, unit, release, rules and dashboards, by the field's own tools; then the tests
+# with a Prometheus in them once more, with Prometheus 3 in the place of Debian's.
+test-deploy: static
+	deploy/tests/tools.sh
+	target/deploy-tools/venv/bin/python -m unittest discover --start-directory deploy/tests --verbose
+	PATH="$(CURDIR)/target/deploy-tools/bin:$$PATH" $(CARGO) test --locked --test integration -- prom kit
+
+# One static program, as the release and the image hold it. Another one: make static ARCHITECTURE=arm64
+ARCHITECTURE ?= amd64
+static:
+	scripts/static-tools.sh
+	. scripts/build-variables.sh && scripts/static-build.sh $(ARCHITECTURE)
+
+# Archives, chart, SBOM and checksums in target/release-archives: the same commit makes the same bytes.
+release:
+	scripts/release.sh
 
 # Measures what docs/performance.md promises, in release mode, some minutes long. One part: make bench ARGS="sweep"
 bench:

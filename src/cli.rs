@@ -49,6 +49,8 @@ pub enum Command {
     Demo(DemoFlags),
     /// Run the simulator of the service's API alone.
     Sim(SimFlags),
+    /// Print version, revision and date of this build.
+    Version,
 }
 
 /// Flags of the daemon, which stand before or after its command.
@@ -177,7 +179,7 @@ impl Cli {
             // The flags in front are the daemon's: without effect on a demo, they are more likely a mistake.
             Some(_) if flags.is_any_set() => Err(Self::command_factory().error(
                 ErrorKind::ArgumentConflict,
-                "the flags of `demo`, `sim` and `ledger` stand after the command",
+                "`demo`, `sim`, `ledger` and `version` take no flags in front of them",
             )),
             Some(command) => Ok(command),
         }
@@ -378,6 +380,7 @@ mod tests {
             "ledger verify file",
             "--ledger.path x ledger verify",
             "serve serve",
+            "--ledger.path x version",
         ] {
             assert_eq!(exit_code(&parse(line).unwrap_err()), EXIT_USAGE, "{line}");
         }

@@ -3,6 +3,7 @@
 //! Data flows one way: [`scheduler`] → [`api`] → [`collect`] → [`ledger`] → [`metrics`] → [`server`]. Below, the modules
 //! in reading order: what all share, the way of the data, and what stands around it.
 
+pub mod build_info;
 pub mod clock;
 pub mod journal;
 pub mod model;

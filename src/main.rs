@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use emr_serverless_spark_exporter::app::{self, AppError, Handed};
+use emr_serverless_spark_exporter::build_info;
 use emr_serverless_spark_exporter::cli::{self, Cli, Command, ConfigFlags};
 use emr_serverless_spark_exporter::config::{self, Config, ConfigErrors, LoadRequest};
 use emr_serverless_spark_exporter::logging;
@@ -55,6 +56,10 @@ fn run(command: Command) -> Result<(), AppError> {
         Command::Sim(flags) => {
             logging::init(flags.log.log());
             block_on(app::simulate(flags))
+        }
+        Command::Version => {
+            let _ = writeln!(std::io::stdout(), "{}", build_info::describe());
+            Ok(())
         }
     }
 }

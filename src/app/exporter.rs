@@ -14,6 +14,7 @@ use super::fleet::{Fleet, scope_ids};
 use super::reload::{self, Reload, Reloader};
 use super::vitals::Vitals;
 use crate::api::wire::malformed_names;
+use crate::build_info;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::ledger::Ledger;
@@ -135,7 +136,7 @@ async fn listen(web: &config::Web, handed: Handed) -> Result<Vec<Listener>, Bind
 fn announce(listeners: &[Listener], web: Option<&WebConfig>) -> Vec<SocketAddr> {
     let tls = web.is_some_and(WebConfig::has_tls);
     for address in listeners {
-        tracing::info!(%address, tls, version = env!("CARGO_PKG_VERSION"), "listening");
+        tracing::info!(%address, tls, version = build_info::VERSION, revision = build_info::REVISION, "listening");
     }
     listeners.iter().filter_map(Listener::socket_address).collect()
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::content::Content;
+use crate::build_info;
 use crate::ledger::GatewayTotals;
 use crate::metrics::{Failure, TargetStatus, View};
 use crate::model::{ClusterState, GatewayId, SessionCounts, SessionState, Target, Usage, WorkspaceId};
@@ -41,7 +42,7 @@ pub(super) fn status(content: &Content) -> Status {
         let failed = || view.clusters().filter(|(_, cluster)| cluster.state == ClusterState::Error);
         Status {
             api_version: API_VERSION,
-            version: env!("CARGO_PKG_VERSION"),
+            version: build_info::VERSION,
             stage: content.readiness.stage(),
             as_of: now,
             started: content.vitals.started,

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may import of the others.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
+    ("build_info", &[]),
     ("clock", &[]),
     ("journal", &[]),
     ("model", &["clock"]),
@@ -14,7 +15,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     ("api", &["clock", "model", "config"]),
     ("collect", &["clock", "model", "api"]),
     ("ledger", &["clock", "journal", "model"]),
-    ("metrics", &["clock", "model", "config", "ledger"]),
+    ("metrics", &["build_info", "clock", "model", "config", "ledger"]),
     ("server", &["clock", "journal", "model", "config"]),
     ("scheduler", &["clock", "journal", "model", "config", "api", "collect", "ledger", "metrics"]),
     ("sim", &["clock", "model"]),
@@ -23,6 +24,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     (
         "app",
         &[
+            "build_info",
             "clock",
             "journal",
             "model",
@@ -38,7 +40,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
             "logging",
         ],
     ),
-    ("main", &["app", "cli", "config", "logging"]),
+    ("main", &["app", "build_info", "cli", "config", "logging"]),
 ];
 
 /// What the design rules out by name, whatever the table above comes to say.

@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use emr_serverless_spark_exporter::build_info;
 use emr_serverless_spark_exporter::sim::{ClusterState, WorldConfig};
 
 use crate::harness::{HOUR, Lab, PREFIX, metric};
@@ -33,15 +34,23 @@ const MASKED: [&str; 15] = [
 const START: i64 = 1_768_213_240_000;
 
 fn normalised(page: &str) -> String {
-    let version = format!("version=\"{}\"", env!("CARGO_PKG_VERSION"));
     let line = |line: &str| -> String {
         let is_masked = MASKED.iter().any(|start| line.starts_with(start));
         match line.rsplit_once(' ') {
             Some((series, _)) if is_masked => format!("{series} (masked)\n"),
-            _ => format!("{}\n", line.replace(&version, "version=\"(masked)\"")),
+            _ => format!("{}\n", masked_build(line)),
         }
     };
     page.lines().map(line).collect()
+}
+
+/// The build's labels must be those of this build; their values are another build's tomorrow.
+fn masked_build(line: &str) -> String {
+    let labels = |version: &str, revision: &str, date: &str| {
+        format!("build_info{{build_date=\"{date}\",revision=\"{revision}\",version=\"{version}\"}}")
+    };
+    let own = labels(build_info::VERSION, build_info::REVISION, build_info::DATE);
+    line.replace(&own, &labels("(masked)", "(masked)", "(masked)"))
 }
 
 #[test]

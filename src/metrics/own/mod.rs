@@ -25,6 +25,7 @@ pub use web::WebMetrics;
 
 use super::Family;
 use super::page::{Page, seconds};
+use crate::build_info;
 use crate::clock::UnixMillis;
 use crate::model::{Format, ScopeId};
 
@@ -78,9 +79,12 @@ impl OwnMetrics {
         scopes: &[ScopeId],
     ) -> Result<Self, prometheus::Error> {
         let make = Maker::default();
-        let build =
-            make.gauges("exporter_build_info", "The running program: its version; always 1.", &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let build = make.gauges(
+            "exporter_build_info",
+            "The running program: its version, the commit it was built from and that commit's date; always 1.",
+            &["version", "revision", "build_date"],
+        )?;
+        build.with_label_values(&[build_info::VERSION, build_info::REVISION, build_info::DATE]).set(1);
         let own = Self {
             api: ApiMetrics::new(&make, fields)?,
             credentials: CredentialsMetrics::new(&make)?,

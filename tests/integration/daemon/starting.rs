@@ -166,6 +166,8 @@ fn usage_errors_end_with_64_and_the_version_is_told() {
     }
     let version = format!("emr-serverless-spark-exporter {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(run(&["--version"]), (Some(0), version, String::new()));
+    let described = format!("{}\n", emr_serverless_spark_exporter::build_info::describe());
+    assert_eq!(run(&["version"]), (Some(0), described, String::new()));
     assert!(run(&["--help"]).1.contains("--config.file"));
     assert!(std::path::Path::new(PROGRAM).exists());
 }

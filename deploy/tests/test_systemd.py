@@ -1,0 +1,103 @@
+"""The systemd unit: what systemd-analyze makes of it, and that the program gets by with the system calls that it leaves."""
+
+import os
+import re
+import shutil
+import subprocess
+import unittest
+
+from common import NAME, PROGRAM, ROOT, TestCase, free_port, read, run, until_ready
+
+UNIT = ROOT / f"deploy/systemd/{NAME}.service"
+# As `systemd-analyze security` counts it in tenths: 0 is the least exposed, 100 the most. docs/deployment.md states it.
+EXPOSURE_MAX = 11
+
+
+class Unit(TestCase):
+    def test_its_exposure_is_as_stated(self):
+        command = ["systemd-analyze", "security", "--offline=true", "--no-pager"]
+        report = run(*command, f"--threshold={EXPOSURE_MAX}", UNIT).stdout
+        exposure = re.search(r"Overall exposure level for \S+: ([\d.]+)", report).group(1)
+        self.assertIn(f"exposure level of {exposure}", read("docs/deployment.md"))
+
+    def test_a_looser_unit_is_seen(self):
+        loose = self.file(UNIT.name, UNIT.read_text().replace("RestrictNamespaces=yes\n", ""))
+        done = run("systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={EXPOSURE_MAX}", loose, check=False)
+        self.assertNotEqual(done.returncode, 0)
+
+    def test_systemd_understands_every_line(self):
+        # A root of its own, where the program is, and the units that this one names.
+        root = self.directory / "root"
+        units = root / "etc/systemd/system"
+        units.mkdir(parents=True)
+        (root / "usr/bin").mkdir(parents=True)
+        shutil.copy(PROGRAM, root / "usr/bin" / NAME)
+        (root / "bin").mkdir()
+        shutil.copy("/bin/kill", root / "bin/kill")
+        # Mistakes are messages, whatever the exit code.
+        self.assertEqual(self.complaints(root, UNIT.read_text()), [])
+        self.assertNotEqual(self.complaints(root, UNIT.read_text() + "[Service]\nProtectSysten=strict\n"), [])
+
+    def complaints(self, root, text: str) -> list[str]:
+        path = root / "etc/systemd/system" / UNIT.name
+        path.write_text(text)
+        done = run("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", f"--root={root}", path, check=False)
+        return [line for line in done.stderr.splitlines() if UNIT.name in line]
+
+    def test_paths_are_those_of_the_documents(self):
+        text = UNIT.read_text()
+        for path in [f"/usr/bin/{NAME}", f"/etc/{NAME}/exporter.yaml", f"/etc/default/{NAME}", f"/var/lib/{NAME}"]:
+            self.assertIn(path, text)
+            self.assertIn(path, read("docs/deployment.md"))
+
+    def test_the_program_needs_no_system_call_that_the_unit_refuses(self):
+        trace = self.directory / "trace"
+        web, sim = free_port(), free_port()
+        # Not as root, for whom SQLite does more. Everybody may write here, and the sources may be nobody's to read.
+        self.directory.chmod(0o777)
+        program = shutil.copy(PROGRAM, self.directory)
+        user = ["--user=nobody"] if os.geteuid() == 0 else []
+        process = subprocess.Popen(
+            ["strace", *user, "--follow-forks", "--output", trace, program, "demo", f"--web.listen-address=127.0.0.1:{web}",
+             f"--sim.listen-address=127.0.0.1:{sim}", f"--ledger.path={self.directory}/ledger.db"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            until_ready(f"http://127.0.0.1:{web}")
+        finally:
+            # strace itself passes it on to nobody: the program is its child.
+            children = run("ps", "--no-headers", "-o", "pid", "--ppid", process.pid).stdout.split()
+            for child in children:
+                run("kill", "-TERM", child)
+            process.wait(timeout=60)
+        called = set(re.findall(r"(?m)^\d+ +(\w+)\(", trace.read_text()))
+        # It did something: a commit, an answer.
+        self.assertLessEqual({"fsync", "accept4"}, called)
+        # The first process is not in the filter yet when it is executed.
+        self.assertEqual(called - allowed() - {"execve"}, set())
+
+
+def allowed() -> set[str]:
+    """What the unit's filter leaves: the sets that it names, less those that it takes away."""
+    left: set[str] = set()
+    for line in re.findall(r"(?m)^SystemCallFilter=(.*)$", UNIT.read_text()):
+        names = set().union(*(members(name) for name in line.lstrip("~").split()))
+        left = left - names if line.startswith("~") else left | names
+    return left | members("@default")
+
+
+def members(name: str) -> set[str]:
+    text = run("systemd-analyze", "syscall-filter", "--no-pager", name).stdout
+    found = set()
+    for line in text.splitlines()[1:]:
+        word = line.strip()
+        if word.startswith("@"):
+            found |= members(word)
+        elif word and not word.startswith("#"):
+            found.add(word)
+    return found
+
+
+if __name__ == "__main__":
+    unittest.main()
