@@ -112,7 +112,8 @@ impl Exposition {
         // A little more than now, so that the next page is written without moving what is written already.
         self.size_bytes.store(body.size_bytes() + body.size_bytes() / 32, Ordering::Relaxed);
         let (released, next_release) = self.holds(&board, now, zero_hold);
-        let next_change = view.next_withdrawal().into_iter().chain(next_release).chain(pricing.next_change(now)).min();
+        let next_change =
+            view.next_withdrawal().into_iter().chain(next_release).chain(pricing.next_change(now)).min();
         Rendered { body, next_change, released }
     }
 

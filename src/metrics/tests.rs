@@ -306,7 +306,11 @@ async fn each_queue_has_its_price_from_the_day_that_it_holds() {
     let request = config::LoadRequest { file: Some(&file), environment: [], overrides: Vec::new() };
     let pricing = config::load(request).unwrap().pricing;
     let beijing = ScopeId { account: "a".into(), region: "cn-beijing".into() };
-    let settings = config::Exposition { zero_hold: Duration::ZERO, stale_after: Duration::from_secs(600) };
+    let settings = config::Exposition {
+        zero_hold: Duration::ZERO,
+        stale_after: Duration::from_secs(600),
+        created_timestamps: false,
+    };
     let exposition = Exposition::new(settings, pricing, vec![scope(), beijing.clone()]);
     exposition.update(|board| board.set_ledger(ledger.snapshot()));
     let price = |now, queue: &str| {

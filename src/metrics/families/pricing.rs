@@ -23,18 +23,20 @@ pub(super) const FAMILIES: &[&Family] = &[&PRICE, &BUDGET];
 
 pub(super) fn render(view: View<'_>, page: &mut Page) {
     let pricing = view.pricing;
-    page.family(&PRICE);
     let queues: BTreeSet<_> = usage::shown(view)
         .flat_map(|(id, gateway)| gateway.series.keys().map(|queue| (&id.workspace, queue.as_str())))
         .collect();
-    for (workspace, queue) in queues {
-        let region = view.board.region(workspace);
-        if let Some(price) = pricing.price(region, &workspace.workspace_id, queue, view.now) {
-            page.sample(&PRICE, &[&workspace.workspace_id, queue, &pricing.currency], price);
+    page.family(&PRICE, |page| {
+        for (workspace, queue) in &queues {
+            let region = view.board.region(workspace);
+            if let Some(price) = pricing.price(region, &workspace.workspace_id, queue, view.now) {
+                page.sample(&PRICE, &[&workspace.workspace_id, queue, &pricing.currency], price);
+            }
         }
-    }
-    page.family(&BUDGET);
-    if let Some(budget) = pricing.monthly_budget {
-        page.sample(&BUDGET, &[&pricing.currency], budget);
-    }
+    });
+    page.family(&BUDGET, |page| {
+        if let Some(budget) = pricing.monthly_budget {
+            page.sample(&BUDGET, &[&pricing.currency], budget);
+        }
+    });
 }
