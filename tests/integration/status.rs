@@ -14,10 +14,11 @@ const START: i64 = 1_768_213_240_000;
 
 /// Hides what follows the machine or its clock, by the name of the field.
 fn mask(value: &mut Value) {
-    const VOLATILE: [&str; 8] = [
+    const VOLATILE: [&str; 9] = [
         "as_of",
         "started",
         "last_commit",
+        "loaded",
         "last_backup",
         "last_success",
         "last_duration_seconds",

@@ -23,7 +23,8 @@ pub(super) fn settings(f: &mut Formatter<'_>, status: &Status) -> fmt::Result {
     if let Some(refused) = &config.refused {
         write!(
             f,
-            "<p class=\"bad\">They were changed and refused; those before them stay in force:</p><p>{}</p>",
+            "<p class=\"bad\">They were changed and refused; those before them stay in force:</p>\
+             <p class=\"lines\">{}</p>",
             Escaped(refused)
         )?;
     }

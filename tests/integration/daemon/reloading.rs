@@ -166,7 +166,7 @@ fn settings_that_are_refused_change_nothing_and_all_that_is_wrong_is_told() {
     assert_eq!(metric(LOADED).value_in(&page), start);
     let status = config_status(&daemon);
     assert!(status["refused"].as_str().unwrap().contains("is not a PEM file"), "{status}");
-    assert!(daemon.get("/").1.contains("The settings were changed and refused"));
+    assert!(daemon.get("/").1.contains("They were changed and refused; those before them stay in force"));
     assert!(daemon.log().contains("the settings were refused"));
     lab.advance(HOUR);
     let page = lab.settle(&daemon);
@@ -203,7 +203,7 @@ fn what_takes_a_restart_is_told_and_keeps_its_value() {
     assert!(answer.contains(&format!("after a restart only: {}\n", keys.join(", "))), "{answer}");
     metric(AWAITING).assert_in(&daemon.scrape(), 5.0);
     assert_eq!(config_status(&daemon)["awaiting_restart"], serde_json::json!(keys));
-    assert!(daemon.get("/").1.contains("only in force after a restart: ledger.path, "));
+    assert!(daemon.get("/").1.contains("in force after a restart only: ledger.path, "));
     assert!(daemon.log().contains("take effect after a restart only"));
     lab.advance(HOUR);
     lab.settle(&daemon);
