@@ -125,11 +125,11 @@ def process():
               size=(6, 7)),
         lines("Age of the page", "Time since the page was last rendered.",
               [target(own("exporter_snapshot_age_seconds"), "{{instance}}")], unit="s", size=(6, 7)),
-        lines("Cut by limits", "Series, texts, fields and connections that were left out.",
+        lines("Cut by limits", "Series, texts, fields and clients that were left out.",
               [cut("exporter_dropped_series_total", "family", "series of {{family}}"),
                cut("exporter_malformed_fields_total", "field", "field {{field}}"),
                cut("exporter_cut_labels_total", None, "texts"),
-               cut("exporter_http_connections_refused_total", None, "connections")], size=(6, 7)),
+               cut("exporter_http_rejections_total", "reason", "clients: {{reason}}")], size=(6, 7)),
     ])
 
 

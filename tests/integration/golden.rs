@@ -47,7 +47,7 @@ fn normalised(page: &str) -> String {
 /// The build's labels must be those of this build; their values are another build's tomorrow.
 fn masked_build(line: &str) -> String {
     let labels = |version: &str, revision: &str, date: &str| {
-        format!("build_info{{build_date=\"{date}\",revision=\"{revision}\",version=\"{version}\"}}")
+        format!("build_info{{version=\"{version}\",revision=\"{revision}\",build_date=\"{date}\"}}")
     };
     let own = labels(build_info::VERSION, build_info::REVISION, build_info::DATE);
     line.replace(&own, &labels("(masked)", "(masked)", "(masked)"))
