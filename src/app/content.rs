@@ -44,7 +44,7 @@ impl server::Content for Content {
             let age = Duration::from_millis(age);
             let own = own.encode(format, snapshot.ledger_sessions, snapshot.ledger_bytes, age);
             Ok(match gzip {
-                Some(gzip) => gzip.with_end(&own),
+                Some(gzip) => gzip.with_end(&own).into(),
                 None => snapshot.body.parts(format).into_iter().chain([own.into()]).collect(),
             })
         })

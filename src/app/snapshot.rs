@@ -128,7 +128,7 @@ mod tests {
                 tokio::spawn(whole)
             })
             .collect();
-        let made = |parts: &[bytes::Bytes]| parts[1].as_ptr();
+        let made = |parts: &[bytes::Bytes]| parts[0].as_ptr();
         for asked in asking {
             let parts = asked.await.unwrap();
             assert_eq!(made(&parts), made(&snapshot.ready(Format::Text).unwrap().with_end(b"")));

@@ -2,25 +2,30 @@
 //! members would be simpler, but curl reads only the first. Invariant: what did not change since the page before is not
 //! compressed again.
 
-use std::io::Write;
+use std::ops::Range;
 
 use bytes::Bytes;
 use crc32fast::Hasher;
-use flate2::Compression;
-use flate2::write::DeflateEncoder;
+use flate2::{Compress, Compression, FlushCompress, Status};
 
 /// A segment holds whole parts of a page, at least this many bytes of them: small ones compress badly alone.
 const SEGMENT_BYTES_MIN: usize = 64 * 1024;
 /// Of zlib-rs, the fastest one.
 const LEVEL: Compression = Compression::new(1);
+/// The end is not compressed where that saves less than this part of the file: there, time is worth more than length.
+const SAVING_MIN: usize = 16;
+/// What a block without compression can hold.
+const STORED_BYTES_MAX: usize = 0xffff;
 /// Deflate, no name, no time, from whatever system.
 const HEADER: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
 /// A compressed page that lacks its end.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Gzip {
+    /// The header and all segments, one behind the other, so that they are sent at once.
+    file: Bytes,
     segments: Vec<Segment>,
-    /// Of all of them, and how many bytes that is.
+    /// Of what the segments hold, and how many bytes that is.
     checksum: Hasher,
     length: usize,
 }
@@ -30,40 +35,53 @@ struct Segment {
     /// What it holds, in memory that the page has anyway.
     plain: Vec<Bytes>,
     checksum: Hasher,
-    /// Blocks that refer to no other segment and end at a whole byte, none of them marked as the last.
-    deflated: Bytes,
+    /// Where in the file its blocks are, which refer to no other segment and end at a whole byte, none of them marked as the last.
+    place: Range<usize>,
 }
 
 impl Gzip {
     /// Compresses the parts of a page; `before` is the page before, in the same format.
     pub fn new(parts: Vec<Bytes>, before: Option<&Self>) -> Self {
-        let mut gzip = Self::default();
+        let mut file =
+            Vec::with_capacity(before.map_or(0, |before| before.file.len() + before.file.len() / 32));
+        file.extend_from_slice(HEADER);
+        let (mut segments, mut all, mut length) = (Vec::new(), Hasher::new(), 0);
+        let mut compress = Compress::new(LEVEL, false);
         let mut plain = Vec::new();
         let mut parts = parts.into_iter().peekable();
         while let Some(part) = parts.next() {
             plain.push(part);
-            if plain.iter().map(Bytes::len).sum::<usize>() >= SEGMENT_BYTES_MIN || parts.peek().is_none() {
-                let plain = std::mem::take(&mut plain);
-                let known = before.and_then(|gzip| gzip.segments.iter().find(|known| known.plain == plain));
-                let (checksum, deflated) = match known {
-                    Some(known) => (known.checksum.clone(), known.deflated.clone()),
-                    None => segment(&plain),
-                };
-                gzip.checksum.combine(&checksum);
-                gzip.length += plain.iter().map(Bytes::len).sum::<usize>();
-                gzip.segments.push(Segment { plain, checksum, deflated });
+            let bytes: usize = plain.iter().map(Bytes::len).sum();
+            if bytes < SEGMENT_BYTES_MIN && parts.peek().is_some() {
+                continue;
             }
+            let plain = std::mem::take(&mut plain);
+            let start = file.len();
+            let known = before.and_then(|before| {
+                Some((before, before.segments.iter().find(|known| known.plain == plain)?))
+            });
+            let checksum = match known {
+                Some((before, known)) => {
+                    file.extend_from_slice(&before.file[known.place.clone()]);
+                    known.checksum.clone()
+                }
+                None => segment(&mut compress, &plain, &mut file),
+            };
+            all.combine(&checksum);
+            length += bytes;
+            segments.push(Segment { plain, checksum, place: start..file.len() });
         }
-        gzip
+        Self { file: file.into(), segments, checksum: all, length }
     }
 
     /// The whole file, in parts: the page, and `end` behind it.
-    pub fn with_end(&self, end: &[u8]) -> Vec<Bytes> {
-        let mut parts = vec![Bytes::from_static(HEADER)];
-        parts.extend(self.segments.iter().map(|segment| segment.deflated.clone()));
-        let mut encoder = DeflateEncoder::new(Vec::with_capacity(end.len() / 4 + 64), LEVEL);
-        write(&mut encoder, end);
-        let mut last = in_memory(encoder.finish());
+    pub fn with_end(&self, end: &[u8]) -> [Bytes; 2] {
+        let mut last = Vec::with_capacity(end.len() + 64);
+        if end.len() < self.file.len() / SAVING_MIN {
+            store(end, &mut last);
+        } else {
+            deflate(&mut Compress::new(LEVEL, false), end, FlushCompress::Finish, &mut last);
+        }
         let mut checksum = self.checksum.clone();
         let mut of_end = Hasher::new();
         of_end.update(end);
@@ -72,31 +90,56 @@ impl Gzip {
         // The length is told modulo 2^32.
         let length = ((self.length + end.len()) & 0xffff_ffff).to_le_bytes();
         last.extend_from_slice(&length[..4]);
-        parts.push(last.into());
-        parts
+        [self.file.clone(), last.into()]
     }
 }
 
-fn segment(plain: &[Bytes]) -> (Hasher, Bytes) {
-    let length: usize = plain.iter().map(Bytes::len).sum();
+/// Appends a segment to the file.
+fn segment(compress: &mut Compress, plain: &[Bytes], file: &mut Vec<u8>) -> Hasher {
     let mut checksum = Hasher::new();
-    // Pages shrink to a fifth of their length and less.
-    let mut encoder = DeflateEncoder::new(Vec::with_capacity(length / 5 + 64), LEVEL);
-    for part in plain {
+    compress.reset();
+    for (index, part) in plain.iter().enumerate() {
+        let is_last = index + 1 == plain.len();
         checksum.update(part);
-        write(&mut encoder, part);
+        deflate(compress, part, if is_last { FlushCompress::Sync } else { FlushCompress::None }, file);
     }
-    in_memory(encoder.flush());
-    (checksum, std::mem::take(encoder.get_mut()).into_boxed_slice().into())
+    checksum
 }
 
-fn write(encoder: &mut DeflateEncoder<Vec<u8>>, part: &[u8]) {
-    in_memory(encoder.write_all(part));
+/// Appends what comes of this input.
+#[expect(
+    clippy::expect_used,
+    reason = "deflating fails only for a dictionary that is missing, and there is none"
+)]
+fn deflate(compress: &mut Compress, mut input: &[u8], flush: FlushCompress, out: &mut Vec<u8>) {
+    loop {
+        // Pages shrink to a fifth of their length and less.
+        out.reserve(input.len() / 5 + 64);
+        let before = compress.total_in();
+        let status = compress.compress_vec(input, out, flush).expect("there is no dictionary");
+        let taken = usize::try_from(compress.total_in() - before).unwrap_or(input.len());
+        input = input.get(taken..).unwrap_or_default();
+        // Room that is left over tells that nothing is left to be written.
+        if status == Status::StreamEnd || input.is_empty() && out.len() < out.capacity() {
+            return;
+        }
+    }
 }
 
-#[expect(clippy::expect_used, reason = "the encoder writes into memory")]
-fn in_memory<T>(result: std::io::Result<T>) -> T {
-    result.expect("memory takes what is written")
+/// Appends the last blocks of a file, as they are.
+fn store(end: &[u8], out: &mut Vec<u8>) {
+    let mut blocks = end.chunks(STORED_BYTES_MAX).peekable();
+    if end.is_empty() {
+        out.extend_from_slice(&[1, 0, 0, 0xff, 0xff]);
+    }
+    while let Some(block) = blocks.next() {
+        // RFC 1951, 3.2.4: whether it is the last one, its length, and the complement of that.
+        let length = u16::try_from(block.len()).unwrap_or(u16::MAX);
+        out.push(u8::from(blocks.peek().is_none()));
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(&(!length).to_le_bytes());
+        out.extend_from_slice(block);
+    }
 }
 
 #[cfg(test)]
@@ -125,7 +168,7 @@ mod tests {
     fn a_page_comes_back_whole_whatever_its_parts() {
         let large = vec![part("b 2\n", 40_000), part("c\n", 9), part("d\n", 90_000)];
         for parts in [vec![], vec![part("a 1\n", 3)], large] {
-            for end in ["", "e 5\n"] {
+            for end in ["", "e 5\n", &"e 5\n".repeat(100_000)] {
                 let expected = [parts.concat(), end.into()].concat();
                 assert_eq!(unpacked(&Gzip::new(parts.clone(), None), end.as_bytes()), expected);
             }
@@ -133,14 +176,32 @@ mod tests {
     }
 
     #[test]
+    fn an_end_is_compressed_where_that_tells() {
+        let noise: String =
+            (0..400_000_u64).map(|n| format!("{}\n", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+        let page = Gzip::new(vec![noise.clone().into()], None);
+        for end in [String::new(), "e 5\n".into(), "e 5\n".repeat(30_000)] {
+            assert_eq!(unpacked(&page, end.as_bytes()), [noise.as_bytes(), end.as_bytes()].concat());
+            assert!(page.with_end(end.as_bytes())[1].len() > end.len(), "as it is");
+        }
+        let end = "e 5\n".repeat(300_000);
+        assert_eq!(unpacked(&page, end.as_bytes()), [noise.as_bytes(), end.as_bytes()].concat());
+        assert!(page.with_end(end.as_bytes())[1].len() < end.len() / 10);
+    }
+
+    #[test]
     fn what_did_not_change_keeps_its_segment() {
         let page =
             |middle| vec![part("a 1\n", 20_000), part(middle, 20_000), part("c 3\n", 20_000), part("d\n", 5)];
-        let before = Gzip::new(page("b 2\n"), None);
+        let mut before = Gzip::new(page("b 2\n"), None);
+        let file = before.file.clone();
+        // Such as no compression would make.
+        before.file = vec![7; file.len()].into();
         let after = Gzip::new(page("b 3\n"), Some(&before));
-        let pairs = before.segments.iter().zip(&after.segments);
-        let same: Vec<bool> = pairs.map(|(a, b)| a.deflated.as_ptr() == b.deflated.as_ptr()).collect();
-        assert_eq!(same, [true, false, true, true]);
+        let same = |segment: &Segment| after.file[segment.place.clone()].iter().all(|byte| *byte == 7);
+        assert_eq!(after.segments.iter().map(same).collect::<Vec<bool>>(), [true, false, true, true]);
+        before.file = file;
+        let after = Gzip::new(page("b 3\n"), Some(&before));
         assert_eq!(unpacked(&after, b"e"), [page("b 3\n").concat(), b"e".to_vec()].concat());
     }
 }

@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep_until};
@@ -104,7 +103,6 @@ impl Drop for Answering {
 /// A body, whose answer is under way until it is dropped.
 pub(super) struct Watched {
     body: Chunks,
-    rest: Bytes,
     part_bytes_max: usize,
     _answering: Answering,
 }
@@ -113,40 +111,28 @@ impl Watched {
     /// In parts of at most so many bytes: HTTP/2 asks for a part only when the client has room for one, and is done with
     /// the body once it has the last.
     pub(super) fn new(body: Chunks, part_bytes_max: usize, answering: Answering) -> Self {
-        Self { body, rest: Bytes::new(), part_bytes_max, _answering: answering }
+        Self { body, part_bytes_max, _answering: answering }
     }
 }
 
 impl Body for Watched {
-    type Data = Bytes;
+    type Data = Chunks;
     type Error = Infallible;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if self.rest.is_empty() {
-            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.rest = data,
-                    Err(other) => return Poll::Ready(Some(Ok(other))),
-                },
-                end => return Poll::Ready(end),
-            }
-        }
-        let length = self.rest.len().min(self.part_bytes_max);
-        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Chunks>, Infallible>>> {
+        let bytes_max = self.part_bytes_max;
+        Poll::Ready((!self.body.is_empty()).then(|| Ok(Frame::data(self.body.split_to(bytes_max)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        self.body.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.body.size_hint().exact() {
-            Some(left) => SizeHint::with_exact(left + self.rest.len() as u64),
-            None => SizeHint::default(),
-        }
+        self.body.size_hint()
     }
 }
 
