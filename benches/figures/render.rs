@@ -30,7 +30,7 @@ pub fn render() -> Outcome<Value> {
     let scope = ScopeId { account: "bench".into(), region: "cn-hangzhou".into() };
     let exposition = Exposition::new(settings, config::Pricing::default(), vec![scope]);
     let (mut plain, mut gzip, mut round) = (Vec::new(), Vec::new(), 10);
-    let mut sizes = (0, 0);
+    let (mut sizes, mut open_bytes) = ((0, 0), 0);
     change(&exposition, 0);
     let state_mib = memory_mib(std::process::id(), "VmRSS")?;
     let peak_mib = peak(&exposition)? - state_mib;
@@ -43,6 +43,7 @@ pub fn render() -> Outcome<Value> {
         }
         plain.push((cpu_seconds()? - started) * 1e3 / f64::from(BATCH));
         let body = exposition.render(1_000).body;
+        open_bytes = body.parts(Format::OpenMetrics).concat().len();
         let started = cpu_seconds()?;
         for _ in 0..BATCH / 5 {
             let compressed = Gzip::new(body.parts(Format::Text), None);
@@ -55,6 +56,7 @@ pub fn render() -> Outcome<Value> {
         "gzip_millis": median(gzip),
         "plain_bytes": sizes.0,
         "gzip_bytes": sizes.1,
+        "open_bytes": open_bytes,
         "peak_mib": peak_mib,
     }))
 }
