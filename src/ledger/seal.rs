@@ -32,29 +32,31 @@ pub(super) const GATEWAY: Table = Table {
         "resweep",
     ],
 };
+/// These columns, and behind them those that are sums over sessions.
+macro_rules! and_sums {
+    ($($own:literal),*) => {
+        &[
+            $($own,)*
+            "nano_cu_hours",
+            "vcore_seconds",
+            "mb_seconds",
+            "base_nano_cu_hours",
+            "base_vcore_seconds",
+            "base_mb_seconds",
+            "over_nano_cu_hours",
+            "over_vcore_seconds",
+            "over_mb_seconds",
+            "created",
+            "terminated",
+            "error",
+        ]
+    };
+}
+
 /// Columns of a series that are sums over its sessions, the pruned ones included: nine figures, then three bits of `counted`.
 pub(super) const SUMS: &[&str] = SERIES.columns.split_at(4).1;
-pub(super) const SERIES: Table = Table {
-    name: "series",
-    columns: &[
-        "series_key",
-        "gateway_key",
-        "queue",
-        "held",
-        "nano_cu_hours",
-        "vcore_seconds",
-        "mb_seconds",
-        "base_nano_cu_hours",
-        "base_vcore_seconds",
-        "base_mb_seconds",
-        "over_nano_cu_hours",
-        "over_vcore_seconds",
-        "over_mb_seconds",
-        "created",
-        "terminated",
-        "error",
-    ],
-};
+pub(super) const SERIES: Table =
+    Table { name: "series", columns: and_sums!["series_key", "gateway_key", "queue", "held"] };
 pub(super) const SESSION: Table = Table {
     name: "session",
     columns: &[
@@ -72,25 +74,7 @@ pub(super) const SESSION: Table = Table {
         "corrections",
     ],
 };
-pub(super) const PRUNED: Table = Table {
-    name: "pruned",
-    columns: &[
-        "series_key",
-        "sessions",
-        "nano_cu_hours",
-        "vcore_seconds",
-        "mb_seconds",
-        "base_nano_cu_hours",
-        "base_vcore_seconds",
-        "base_mb_seconds",
-        "over_nano_cu_hours",
-        "over_vcore_seconds",
-        "over_mb_seconds",
-        "created",
-        "terminated",
-        "error",
-    ],
-};
+pub(super) const PRUNED: Table = Table { name: "pruned", columns: and_sums!["series_key", "sessions"] };
 pub(super) const SESSION_DURATION: Table =
     Table { name: "session_duration", columns: &["gateway_key", "bucket", "count", "sum"] };
 pub(super) const WORKSPACE: Table =

@@ -33,6 +33,22 @@ const MASKED: [&str; 15] = [
 /// 2026-01-12T10:20:40Z
 const START: i64 = 1_768_213_240_000;
 
+/// Small, and the same each time.
+pub fn seeded_world() -> WorldConfig {
+    WorldConfig {
+        seed: 20_260_112,
+        start: START,
+        speed: 0.0,
+        workspaces: 2,
+        queues: 2,
+        session_clusters: 4,
+        gateways: 1,
+        history: 120,
+        history_span: 24 * HOUR,
+        ..WorldConfig::default()
+    }
+}
+
 fn normalised(page: &str) -> String {
     let line = |line: &str| -> String {
         let is_masked = MASKED.iter().any(|start| line.starts_with(start));
@@ -55,18 +71,7 @@ fn masked_build(line: &str) -> String {
 
 #[test]
 fn the_page_of_a_seeded_world_is_as_it_was() {
-    let lab = Lab::new(WorldConfig {
-        seed: 20_260_112,
-        start: START,
-        speed: 0.0,
-        workspaces: 2,
-        queues: 2,
-        session_clusters: 4,
-        gateways: 1,
-        history: 120,
-        history_span: 24 * HOUR,
-        ..WorldConfig::default()
-    });
+    let lab = Lab::new(seeded_world());
     let cluster = &lab.world().clusters(&lab.world().workspace_ids()[0])[1].id;
     lab.world().set_cluster_state(cluster, ClusterState::Error, "ResourceNotEnough");
     // One sweep of each target, so that what they count is the same every time.

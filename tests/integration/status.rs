@@ -6,11 +6,10 @@ use emr_serverless_spark_exporter::clock::Clock;
 use emr_serverless_spark_exporter::sim::{HistoryOrder, WorldConfig};
 use serde_json::{Value, json};
 
+use crate::golden::seeded_world;
 use crate::harness::{Daemon, HOUR, Lab, MINUTE, Page, metric, wait_for, world};
 
 const GOLDEN: &str = "tests/data/golden/status.json";
-/// 2026-01-12T10:20:40Z
-const START: i64 = 1_768_213_240_000;
 
 /// Hides what follows the machine or its clock, by the name of the field.
 fn mask(value: &mut Value) {
@@ -46,18 +45,7 @@ fn get(daemon: &Daemon, path: &str) -> (u16, Value) {
 
 #[test]
 fn the_status_of_a_seeded_world_is_as_it_was() {
-    let lab = Lab::new(WorldConfig {
-        seed: 20_260_112,
-        start: START,
-        speed: 0.0,
-        workspaces: 2,
-        queues: 2,
-        session_clusters: 4,
-        gateways: 1,
-        history: 120,
-        history_span: 24 * HOUR,
-        ..WorldConfig::default()
-    });
+    let lab = Lab::new(seeded_world());
     let mut settings = lab.settings().set("exposition.stale_after", "2days");
     for kind in ["workspaces", "session_clusters", "livy_gateways", "livy_sessions"] {
         settings = settings.set(&format!("collectors.{kind}.interval"), "24h");
