@@ -103,14 +103,14 @@ impl Drop for Answering {
 /// A body, whose answer is under way until it is dropped.
 pub(super) struct Watched {
     body: Chunks,
-    part_bytes_max: usize,
+    part_bytes_max: Option<usize>,
     _answering: Answering,
 }
 
 impl Watched {
-    /// In parts of at most so many bytes: HTTP/2 asks for a part only when the client has room for one, and is done with
-    /// the body once it has the last.
-    pub(super) fn new(body: Chunks, part_bytes_max: usize, answering: Answering) -> Self {
+    /// At once, or in parts of at most so many bytes: HTTP/2 asks for a part only when the client has taken those before it,
+    /// and is done with the body once it has the last. That is a byte, so that hardly anything is left to be taken then.
+    pub(super) fn new(body: Chunks, part_bytes_max: Option<usize>, answering: Answering) -> Self {
         Self { body, part_bytes_max, _answering: answering }
     }
 }
@@ -123,7 +123,8 @@ impl Body for Watched {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Chunks>, Infallible>>> {
-        let bytes_max = self.part_bytes_max;
+        let but_last = self.body.len().saturating_sub(1).max(1);
+        let bytes_max = self.part_bytes_max.map_or(usize::MAX, |bytes_max| bytes_max.min(but_last));
         Poll::Ready((!self.body.is_empty()).then(|| Ok(Frame::data(self.body.split_to(bytes_max)))))
     }
 

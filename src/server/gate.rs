@@ -14,8 +14,8 @@ use super::activity::{Activity, Watched};
 use super::auth::Verdict;
 use super::{Chunks, Cut, Front, lifecycle, routes};
 
-/// The largest part of a body that HTTP/2 is handed at a time.
-const HTTP2_PART_BYTES_MAX: usize = 64 * 1024;
+/// The largest part of a body that HTTP/2 is handed at a time: a frame, as clients allow it from the start.
+const HTTP2_PART_BYTES_MAX: usize = 16 * 1024;
 
 /// Answers a request.
 pub(super) async fn answer(
@@ -40,7 +40,7 @@ pub(super) async fn answer(
             answer.headers_mut().entry(name).or_insert_with(|| value.clone());
         }
     }
-    let part_bytes_max = if is_http2 { HTTP2_PART_BYTES_MAX } else { usize::MAX };
+    let part_bytes_max = is_http2.then_some(HTTP2_PART_BYTES_MAX);
     Ok(answer.map(|body| Watched::new(body, part_bytes_max, answering)))
 }
 
