@@ -71,6 +71,14 @@ fn an_answer_that_does_not_end_is_cut_after_its_time() {
     lab.settle(&daemon);
     let mut slow = TcpStream::connect(daemon.address).unwrap();
     ask_for_much(&mut slow);
+    let mut before = 0;
+    wait_for("answers that nobody takes", || {
+        // The same twice: the daemon cannot send more.
+        std::thread::sleep(Duration::from_millis(500));
+        let waiting = rustix::io::ioctl_fionread(&slow).unwrap();
+        let is_stuck = waiting > 0 && waiting == std::mem::replace(&mut before, waiting);
+        if is_stuck { Ok(()) } else { Err(format!("{waiting} bytes")) }
+    });
     let ended = daemon.end("TERM");
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     assert!(ended.log.contains("web.drain_timeout"), "{}", ended.log);
