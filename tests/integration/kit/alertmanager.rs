@@ -86,6 +86,24 @@ fn inhibitions_name_alerts_that_there_are() {
 }
 
 #[test]
+fn an_exporter_that_is_down_silences_every_other_alert_of_its_own() {
+    let config = yaml(ALERTMANAGER);
+    let rule = &config["inhibit_rules"][0];
+    let matchers = |side: &str| -> Vec<String> {
+        let list = rule[side].as_vec().unwrap().iter();
+        list.map(|matcher| matcher.as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(matchers("source_matchers"), ["alertname=\"EmrSparkExporterDown\""]);
+    let targets = matchers("target_matchers");
+    assert_eq!(targets[1..], ["alertname!=\"EmrSparkExporterDown\""], "it does not silence itself");
+    let components = targets[0].strip_prefix("component=~\"").unwrap().strip_suffix('"').unwrap();
+    for alert in rules().into_iter().filter(|rule| rule.is_alert) {
+        let component = alert.labels["component"].as_str().unwrap();
+        assert!(components.split('|').any(|named| named == component), "{}: {component}", alert.name);
+    }
+}
+
+#[test]
 fn the_bridge_to_dingtalk_has_the_receivers_targets() {
     let bridge = yaml("config/alertmanager/dingtalk.yml");
     let config = yaml(ALERTMANAGER);
