@@ -110,12 +110,21 @@ fn troubles(cluster: &str) -> [(&'static str, Vec<(&'static str, String)>); 3] {
     ]
 }
 
-fn until_told(webhook: &Webhook, cluster: &str, status: &str) {
+/// Waits until each trouble was told as it should be, with a way to what can be done about it.
+fn until_told(webhook: &Webhook, daemon: &Daemon, cluster: &str, status: &str) {
     for (receiver, labels) in troubles(cluster) {
         let labels: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let alert = webhook.until(receiver, status, &labels);
         let summary = alert["annotations"]["summary"].as_str().unwrap();
-        assert!(!summary.contains("{{") && !summary.contains("no value"), "{summary}");
+        for word in ["{{", "no value", "error expanding"] {
+            assert!(!summary.contains(word), "{summary}");
+        }
+        let url = alert["annotations"]["runbook_url"].as_str().unwrap();
+        let path = url.strip_prefix(&format!("http://{}", daemon.address)).unwrap();
+        let (found, page) = daemon.get(path);
+        assert_eq!(found, 200, "{url}");
+        let name = alert["labels"]["alertname"].as_str().unwrap();
+        assert!(page.contains(&format!(">{name}</h1>")), "{url}: {page}");
     }
 }
 
@@ -171,13 +180,13 @@ fn what_goes_wrong_arrives_and_ends_and_everything_has_something_to_show() {
     let hang = Scope::of(Operation::ListLivyCompute).workspace(&workspaces[0]);
     lab.simulator.faults().always(Fault::Hang, hang);
     lab.simulator.keys().put(AccessKey { status: KeyStatus::Expired, ..key.clone() });
-    until_told(&webhook, failing, "firing");
+    until_told(&webhook, &daemon, failing, "firing");
     look(&stack, &mut left);
 
     lab.world().set_cluster_state(failing, ClusterState::Running, "200");
     lab.simulator.faults().clear();
     lab.simulator.keys().put(key);
-    until_told(&webhook, failing, "resolved");
+    until_told(&webhook, &daemon, failing, "resolved");
 
     wait_looking_every(Duration::from_millis(500), "every panel and every rule", || {
         trouble_the_exporter(&lab, &daemon);
