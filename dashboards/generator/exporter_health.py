@@ -1,47 +1,59 @@
 """Exporter health: are the polls well and fresh, how is the service's patience, how is the ledger."""
 
 import kit
-from kit import (GREEN, ORANGE, RED, increase, lines, own, rate, stat, table, target, thresholds, total)
+from kit import (GREEN, ORANGE, RED, increase, lines, of_target, own, rate, stat, table, target, thresholds, total)
 
-TARGET = {"target": "Target", "account": "Account", "region": "Region", "workspace_id": "Workspace",
-          "livy_compute_id": "Gateway"}
-OF_TARGET = ('account=~"$account"', 'region=~"$region"')
+TARGET = {"target": "Target", "account": "Account", "region": "Region", "workspace_name": "Workspace",
+          "workspace_id": "Its id", "livy_compute_id": "Gateway"}
 FRESH = "exporter_sweep_last_success_timestamp_seconds"
-UP = [{"type": "value", "options": {"0": {"color": RED, "index": 0, "text": "down"},
-                                    "1": {"color": GREEN, "index": 1, "text": "up"}}}]
+GOOD = thresholds(RED, (GREEN, 1))
+SMALL = (3, 4)
+
+
+def words(bad, good):
+    """What 0 and 1 mean."""
+    return kit.mapping([(0, bad, RED), (1, good, GREEN)])
 
 
 def now():
     trouble = thresholds(GREEN, (RED, 1))
     return ("Now", [
-        stat("Exporter", "Whether Prometheus reaches it.", f"min({own('up')})", mappings=UP,
-             steps=thresholds(RED, (GREEN, 1)), links=[kit.runbook("EmrSparkExporterDown")]),
+        stat("Exporter", "Whether Prometheus reaches it.", f"min({own('up')})", mappings=words("down", "up"), steps=GOOD,
+             size=SMALL, links=[kit.runbook("EmrSparkExporterDown")]),
         stat("Targets", "What is polled: workspaces, session clusters, Livy gateways, session histories.",
-             f"count({own('exporter_sweep_success', *OF_TARGET)})"),
+             f"count({of_target('exporter_sweep_success')})", size=SMALL),
         stat("Failing targets", "Targets whose latest poll failed.",
-             f"count({own('exporter_sweep_success', *OF_TARGET)} == 0) or vector(0)", steps=trouble,
+             f"sum({of_target('exporter_sweep_success')} == bool 0)", steps=trouble, size=SMALL,
              links=[kit.runbook("EmrSparkSweepsFailing"), kit.runbook("EmrSparkCredentialsRejected")]),
         stat("Oldest news", "Age of the latest complete poll of the target that lags behind most.",
-             f"max(time() - {own(FRESH, *OF_TARGET)})", unit="s", steps=thresholds(GREEN, (ORANGE, 900), (RED, 1800)),
-             links=[kit.runbook("EmrSparkTargetStale")]),
+             f"max(time() - {of_target(FRESH)})", unit="s", steps=thresholds(GREEN, (ORANGE, 900), (RED, 1800)),
+             size=SMALL, links=[kit.runbook("EmrSparkTargetStale")]),
         stat("Settings", "Whether the settings were good when they were last read.",
-             f"min({own('exporter_config_last_reload_successful')})", steps=thresholds(RED, (GREEN, 1)),
-             mappings=[{"type": "value", "options": {"0": {"color": RED, "index": 0, "text": "refused"},
-                                                     "1": {"color": GREEN, "index": 1, "text": "good"}}}],
-             links=[kit.runbook("EmrSparkConfigReloadFailed")]),
+             f"min({own('exporter_config_last_reload_successful')})", mappings=words("refused", "good"), steps=GOOD,
+             size=SMALL, links=[kit.runbook("EmrSparkConfigReloadFailed")]),
+        stat("Await a restart", "Settings that were changed and take effect at a restart only.",
+             f"sum({own('exporter_config_keys_awaiting_restart')})", steps=thresholds(GREEN, (ORANGE, 1)), size=SMALL,
+             links=[kit.runbook("EmrSparkConfigAwaitingRestart")]),
+        stat("Web configuration", "Whether the file with TLS and users was good when it was last read; good without one.",
+             f"min({own('exporter_web_config_last_reload_successful')})", mappings=words("refused", "good"), steps=GOOD,
+             size=SMALL, links=[kit.runbook("EmrSparkWebConfigRefused")]),
         stat("Version", "The running version.", f"count by (version) ({own('exporter_build_info')})",
-             legend="{{version}}"),
+             legend="{{version}}", size=SMALL, name=True),
     ])
 
 
 def sweeps():
     duration = total(rate(own("exporter_sweep_duration_seconds_bucket")), "target", "le")
+    # With the names of workspaces, where they are known.
+    failing = of_target("exporter_sweep_failure_info")
+    named = (f"{failing} * on (job, instance, workspace_id) group_left (workspace_name) {own('workspace_info')} "
+             f"or on (job, instance, target, account, region, workspace_id, livy_compute_id) {failing}")
     return ("Sweeps and freshness", [
-        table("Failing targets and why", "Each with its reason; troubleshooting.md has a section for each.",
-              own("exporter_sweep_failure_info", *OF_TARGET), {**TARGET, "reason": "Reason"}, value="Failing",
+        table("Failing targets and why", "Each with its reason, which leads to what it means.", {"Failing": named},
+              {**TARGET, "reason": "Reason"}, cell_links={"Reason": kit.reason("${__data.fields.Reason}")},
               links=[kit.runbook("EmrSparkSweepsFailing")]),
         lines("Age of the news", "Time since the latest complete poll, of the target of each kind that lags behind most.",
-              [target(f"max by (target) (time() - {own(FRESH, *OF_TARGET)})", "{{target}}")], unit="s",
+              [target(f"max by (target) (time() - {of_target(FRESH)})", "{{target}}")], unit="s",
               steps=thresholds(GREEN, (RED, 1800)), links=[kit.runbook("EmrSparkTargetStale")]),
         lines("Failed sweeps", "By reason.",
               [target(total(increase(own("exporter_sweep_failures_total"), "$__rate_interval"), "target", "reason")
@@ -51,7 +63,7 @@ def sweeps():
         lines("Pages read", "Pages a second.", [target(total(rate(own("exporter_sweep_pages_total")), "target"),
                                                        "{{target}}")], unit="cps", size=(8, 7)),
         lines("Running sweeps", "How far those sweeps have come that run now.",
-              [target(f"min by (target) ({own('exporter_sweep_progress_ratio', *OF_TARGET)})", "{{target}}")],
+              [target(f"min by (target) ({of_target('exporter_sweep_progress_ratio')})", "{{target}}")],
               unit="percentunit", size=(8, 7)),
         lines("Restarts and surprises", "Passes that began again because the list moved, and polls of parts of a history "
               "that gave way to a full sweep.",
@@ -65,6 +77,7 @@ def sweeps():
 
 def service():
     duration = total(rate(own("exporter_api_request_duration_seconds_bucket")), "action", "le")
+    expiry = own("exporter_credentials_expiry_timestamp_seconds", 'account=~"$account"')
     return ("API calls and throttling", [
         lines("Requests", "Attempts a second, by how they ended.",
               [target(total(rate(own("exporter_api_requests_total")), "outcome") + " > 0", "{{outcome}}")], unit="reqps",
@@ -75,17 +88,17 @@ def service():
               [target(total(rate(own("exporter_api_throttled_total")), "action"), "{{action}}")], unit="reqps",
               size=(8, 8), links=[kit.runbook("EmrSparkThrottled")]),
         lines("Allowed requests", "Requests a second that may start: less than configured while the service asks to slow "
-              "down.", [target(own("exporter_api_allowed_requests_per_second", *OF_TARGET), "{{account}} {{region}}")],
+              "down.", [target(of_target("exporter_api_allowed_requests_per_second"), "{{account}} {{region}}")],
               unit="reqps", size=(6, 7)),
         lines("Open circuits", "What the service refuses and is only probed.",
-              [target(own("exporter_api_open_circuits", *OF_TARGET), "{{account}} {{region}}: {{reason}}")], size=(6, 7),
+              [target(of_target("exporter_api_open_circuits"), "{{account}} {{region}}: {{reason}}")], size=(6, 7),
               links=[kit.runbook("EmrSparkCredentialsRejected")]),
         lines("Keys expire in", "Time until the temporary keys in use expire; nothing for keys that do not.",
-              [target(f"{own('exporter_credentials_expiry_timestamp_seconds', OF_TARGET[0])} - time()", "{{account}}")],
+              [target(f"{expiry} - time()", "{{account}}")],
               unit="s", steps=thresholds(RED, (ORANGE, 600), (GREEN, 900)), low=None, size=(6, 7),
               links=[kit.runbook("EmrSparkCredentialsExpiring")]),
         lines("Clock offset", "How far the service's clock is ahead of this machine's.",
-              [target(own("exporter_clock_offset_seconds", *OF_TARGET), "{{account}} {{region}}")], unit="s", low=None,
+              [target(of_target("exporter_clock_offset_seconds"), "{{account}} {{region}}")], unit="s", low=None,
               size=(6, 7)),
     ])
 
@@ -119,21 +132,25 @@ def process():
     def cut(name, label, legend):
         return target(total(increase(own(name), "$__rate_interval"), *([label] if label else [])) + " > 0", legend)
 
+    files = f"{own('process_open_fds')} / {own('process_max_fds')}"
     return ("Process", [
-        lines("CPU", "Cores in use.", [target(rate(own("process_cpu_seconds_total")), "{{instance}}")], size=(6, 7)),
+        lines("CPU", "Cores in use.", [target(rate(own("process_cpu_seconds_total")), "{{instance}}")], size=(8, 7)),
         lines("Memory", "Resident memory.", [target(own("process_resident_memory_bytes"), "{{instance}}")], unit="bytes",
-              size=(6, 7)),
+              size=(8, 7)),
+        lines("Open files", "Share of the files and connections that it may have open.",
+              [target(files, "{{instance}}")], unit="percentunit", steps=thresholds(GREEN, (RED, 0.8)), size=(8, 7)),
         lines("Age of the page", "Time since the page was last rendered.",
-              [target(own("exporter_snapshot_age_seconds"), "{{instance}}")], unit="s", size=(6, 7)),
-        lines("Cut by limits", "Series, texts, fields and clients that were left out.",
+              [target(own("exporter_snapshot_age_seconds"), "{{instance}}")], unit="s", size=(8, 7)),
+        lines("Cut by limits", "Series, fields and texts that were left out or cut.",
               [cut("exporter_dropped_series_total", "family", "series of {{family}}"),
                cut("exporter_malformed_fields_total", "field", "field {{field}}"),
-               cut("exporter_cut_labels_total", None, "texts"),
-               cut("exporter_http_rejections_total", "reason", "clients: {{reason}}")], size=(6, 7)),
+               cut("exporter_cut_labels_total", None, "texts")], bars=True, size=(8, 7)),
+        lines("Refused clients", "Connections and requests that the exporter's own web server refused or cut, by reason.",
+              [cut("exporter_http_rejections_total", "reason", "{{reason}}")], bars=True, size=(8, 7)),
     ])
 
 
 def dashboard():
     return kit.dashboard("emr-spark-exporter", "EMR Serverless Spark / Exporter health",
-                         "Sweeps, freshness, API calls, throttling, ledger.",
-                         [now(), sweeps(), service(), ledger(), process()], "now-6h", with_queue=False)
+                         "Sweeps, freshness, API calls, throttling, ledger, settings.",
+                         [now(), sweeps(), service(), ledger(), process()], "now-6h", with_resources=False)

@@ -4,7 +4,9 @@ Everything is a pure function of its arguments, so that the files come out the s
 """
 
 PREFIX = "emr_serverless_spark_"
-RUNBOOKS = "https://example.com/emr-serverless-spark-exporter/docs/runbooks"
+# Served by the exporter itself; its address comes from a hidden variable.
+DOCUMENTATION = "http://${exporter}/-/docs"
+RUNBOOKS = DOCUMENTATION + "/runbooks"
 TAG = "emr-serverless-spark"
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
@@ -26,6 +28,11 @@ def of_queue(name, *matchers):
 
 
 WORKSPACE = own("workspace_info", 'account=~"$account"', 'region=~"$region"', 'workspace_name=~"$workspace"')
+
+
+def of_target(name, *matchers):
+    """A series about targets, of the accounts and regions that are chosen."""
+    return own(name, 'account=~"$account"', 'region=~"$region"', *matchers)
 
 
 def in_scope(expression):
@@ -74,7 +81,7 @@ def thresholds(*steps):
 
 
 def panel(kind, title, description, targets, unit="none", size=(12, 8), steps=None, defaults=None,
-          options=None, overrides=None, transformations=None, links=None, time_from=None):
+          options=None, overrides=None, transformations=None, links=None, time_from=None, interval=None):
     """A panel without its place, which the dashboard gives it."""
     field = {"unit": unit, "thresholds": steps or thresholds(GREEN), **(defaults or {})}
     targets = [dict(one, refId=chr(ord("A") + i)) for i, one in enumerate(targets)]
@@ -94,12 +101,14 @@ def panel(kind, title, description, targets, unit="none", size=(12, 8), steps=No
         body["links"] = links
     if time_from:
         body["timeFrom"] = time_from
+    if interval:
+        body["interval"] = interval
     return body
 
 
 def stat(title, description, expression, unit="none", steps=None, legend="__auto", size=(4, 4), decimals=None,
-         links=None, today=False, mappings=None):
-    """One number now; with `today`, of the day so far."""
+         links=None, today=False, mappings=None, name=False):
+    """One number now; with `today`, of the day so far; with `name`, the legend in the place of the number."""
     defaults = {"decimals": decimals} if decimals is not None else {}
     if mappings:
         defaults["mappings"] = mappings
@@ -110,7 +119,7 @@ def stat(title, description, expression, unit="none", steps=None, legend="__auto
         "justifyMode": "auto",
         "orientation": "auto",
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
-        "textMode": "auto",
+        "textMode": "name" if name else "auto" if legend == "__auto" else "value_and_name",
     }
     return panel("stat", title, description, [target(expression, legend, instant=True)], unit, size, steps,
                  defaults, options, links=links, time_from="now/d" if today else None)
@@ -137,8 +146,9 @@ def lines(title, description, targets, unit="none", steps=None, stacked=False, s
                    "showLegend": True, "sortBy": "Last *", "sortDesc": True},
         "tooltip": {"mode": "multi", "sort": "desc"},
     }
+    # Bars count what happened in a step; of short ones, ranges of four scrapes would overlap.
     return panel("timeseries", title, description, targets, unit, size, steps, defaults, options, links=links,
-                 time_from=time_from)
+                 time_from=time_from, interval="5m" if bars else None)
 
 
 def bars(title, description, expression, legend, unit="none", size=(8, 8), today=False, decimals=1):
@@ -155,27 +165,35 @@ def bars(title, description, expression, legend, unit="none", size=(8, 8), today
                  time_from="now/d" if today else None)
 
 
-def table(title, description, expression, columns, unit="none", size=(12, 8), steps=None, links=None, decimals=None,
-          value="Value", today=False):
-    """Rows of one query; `columns` names the labels that are shown, in order."""
-    wanted = {label: i for i, label in enumerate([*columns, "Value"])}
-    renamed = {**columns, "Value": value}
+def table(title, description, values, columns, unit="none", size=(12, 8), steps=None, links=None, decimals=None,
+          today=False, cell_links=None):
+    """Rows of labels with one or more values; `columns` names the labels that are shown, in order, `values` has a query
+    for each column of values, `cell_links` a link for a column."""
+    names = ["Value"] if len(values) == 1 else [f"Value #{chr(ord('A') + i)}" for i in range(len(values))]
+    wanted = {label: i for i, label in enumerate([*columns, *names])}
+    renamed = {**columns, **dict(zip(names, values))}
     overrides = [{
         "matcher": {"id": "byName", "options": value},
         "properties": [{"id": "custom.cellOptions", "value": {"type": "color-text" if steps else "auto"}},
                        {"id": "custom.width", "value": 160}],
-    }]
+    } for value in values]
+    overrides += [{
+        "matcher": {"id": "byName", "options": column},
+        "properties": [{"id": "links", "value": [link]}],
+    } for column, link in (cell_links or {}).items()]
     defaults = {"custom": {"align": "auto", "filterable": True}, "noValue": "nothing"}
     if decimals is not None:
         defaults["decimals"] = decimals
-    transformations = [
+    transformations = [{"id": "merge", "options": {}}] if len(values) > 1 else []
+    transformations += [
         {"id": "filterFieldsByName", "options": {"include": {"names": list(wanted)}}},
         {"id": "organize", "options": {"excludeByName": {}, "indexByName": wanted, "renameByName": renamed}},
     ]
     options = {"cellHeight": "sm", "footer": {"show": False}, "showHeader": True,
-               "sortBy": [{"displayName": value, "desc": True}]}
-    return panel("table", title, description, [target(expression, "", instant=True, table=True)], unit, size, steps,
-                 defaults, options, overrides, transformations, links, "now/d" if today else None)
+               "sortBy": [{"displayName": next(iter(values)), "desc": True}]}
+    targets = [target(expression, "", instant=True, table=True) for expression in values.values()]
+    return panel("table", title, description, targets, unit, size, steps, defaults, options, overrides, transformations,
+                 links, "now/d" if today else None)
 
 
 def mapping(values):
@@ -219,6 +237,21 @@ def runbook(alert):
     return {"title": f"Runbook: {alert}", "url": f"{RUNBOOKS}/{alert}.md", "targetBlank": True}
 
 
+def reason(name):
+    """A link to what a reason of failures means."""
+    return {"title": "What it means", "url": f"{DOCUMENTATION}/troubleshooting.md#{name}", "targetBlank": True}
+
+
+def to(uid, title):
+    """A link to another dashboard, which looks at the same."""
+    return {"title": title, "url": f"/d/{uid}?${{__url_time_range}}&${{__all_variables}}", "targetBlank": False}
+
+
+CLUSTERS = to("emr-spark-clusters", "Session clusters")
+LIVY = to("emr-spark-livy", "Livy usage and cost")
+EXPORTER = to("emr-spark-exporter", "Exporter health")
+
+
 # Dashboards
 
 def query_variable(name, label, query, everything):
@@ -240,22 +273,28 @@ def query_variable(name, label, query, everything):
     }
 
 
-def variables(with_queue):
+def variables(with_resources):
     chosen = 'job=~"$job", instance=~"$instance"'
-    info = f"{PREFIX}workspace_info"
+    # Where nothing is listed any more, targets still are.
+    info = f"{PREFIX}workspace_info" if with_resources else f"{PREFIX}exporter_sweep_success"
+    build = f"{PREFIX}exporter_build_info"
     scoped = f'{info}{{{chosen}, account=~"$account", region=~"$region"}}'
     found = [
         {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "refresh": 1,
          "current": {}, "hide": 0},
-        query_variable("job", "Job", f"label_values({PREFIX}exporter_build_info, job)", ".+"),
-        query_variable("instance", "Instance", f'label_values({PREFIX}exporter_build_info{{job=~"$job"}}, instance)', ".+"),
+        query_variable("job", "Job", f"label_values({build}, job)", ".+"),
+        query_variable("instance", "Instance", f'label_values({build}{{job=~"$job"}}, instance)', ".+"),
         query_variable("account", "Account", f"label_values({info}{{{chosen}}}, account)", ".*"),
         query_variable("region", "Region", f'label_values({info}{{{chosen}, account=~"$account"}}, region)', ".*"),
-        query_variable("workspace", "Workspace", f"label_values({scoped}, workspace_name)", ".*"),
     ]
-    if with_queue:
-        queues = f"label_values({PREFIX}livy_cu_seconds_total{{{chosen}}}, queue)"
-        found.append(query_variable("queue", "Queue", queues, ".*"))
+    if with_resources:
+        # Of Livy sessions and of session clusters.
+        names = f'__name__=~"{PREFIX}(livy_cu_seconds_total|session_clusters)"'
+        found += [query_variable("workspace", "Workspace", f"label_values({scoped}, workspace_name)", ".*"),
+                  query_variable("queue", "Queue", f"label_values({{{chosen}, {names}}}, queue)", ".*")]
+    # One of the exporters, for links to what it serves.
+    exporter = query_variable("exporter", "Exporter", f"label_values({build}{{{chosen}}}, instance)", None)
+    found.append({**exporter, "multi": False, "includeAll": False, "current": {}, "hide": 2})
     return found
 
 
@@ -280,8 +319,9 @@ def place(rows):
     return panels
 
 
-def dashboard(uid, title, description, rows, start, with_queue=True):
-    """A whole dashboard; `start` is how far back it looks at first."""
+def dashboard(uid, title, description, rows, start, with_resources=True):
+    """A whole dashboard; `start` is how far back it looks at first, `with_resources` whether workspaces and queues can
+    be chosen."""
     return {
         "uid": uid,
         "title": title,
@@ -304,6 +344,6 @@ def dashboard(uid, title, description, rows, start, with_queue=True):
              "includeVars": False, "keepTime": False, "targetBlank": True, "icon": "doc",
              "tooltip": "What each alert means and what to do"},
         ],
-        "templating": {"list": variables(with_queue)},
+        "templating": {"list": variables(with_resources)},
         "panels": place(rows),
     }

@@ -16,6 +16,10 @@ def by_gateway(expression):
 
 def usage():
     gateway = in_scope(by_gateway(total(increase(CU), "job", "instance", "workspace_id", "livy_compute_id") + " / 3600"))
+
+    def of_each(series, unit):
+        return total(in_scope(by_gateway(f"{increase(series)} / {unit}")), "workspace_name", "name", "queue")
+
     return ("Usage in the chosen range", [
         stat("CU-hours", "CU-hours of Livy sessions, an estimate of the service.",
              total(in_scope(increase(CU) + " / 3600")), decimals=1),
@@ -36,6 +40,10 @@ def usage():
              "{{workspace_name}} / {{name}}"),
         bars("CU-hours by queue", "In the chosen range of time.",
              total(in_scope(increase(CU) + " / 3600"), "workspace_name", "queue"), "{{workspace_name}} / {{queue}}"),
+        table("All three figures", "In the chosen range of time, by workspace, gateway and queue.",
+              {"CU-hours": of_each(CU, "3600"), "Vcore-hours": of_each(VCORE, "3600"),
+               "GiB-hours": of_each(MEMORY, "3600 / 2 ^ 30")},
+              {"workspace_name": "Workspace", "name": "Gateway", "queue": "Queue"}, decimals=1, size=(24, 8)),
     ])
 
 
@@ -78,8 +86,8 @@ def costs():
               steps=thresholds(GREEN, (ORANGE, 1.2), (RED, 6)),
               links=[kit.runbook("EmrSparkBudgetBurnFast"), kit.runbook("EmrSparkBudgetBurnSlow")]),
         table("Prices", "Prices of a CU-hour that hold now, as set in the exporter's settings.",
-              in_scope(of_queue("livy_price_per_cu_hour")),
-              {"workspace_name": "Workspace", "queue": "Queue", "currency": "Currency"}, value="Price", decimals=4),
+              {"Price": in_scope(of_queue("livy_price_per_cu_hour"))},
+              {"workspace_name": "Workspace", "queue": "Queue", "currency": "Currency"}, decimals=4),
     ])
 
 
@@ -87,22 +95,33 @@ def sessions():
     duration = "livy_gateway:emr_serverless_spark_livy_session_duration_seconds:"
     largest = with_names(f"topk(50, {own('livy_session_cu_seconds')} / 3600)", ["name", "queue", "state"],
                          "livy_session_info", ["livy_compute_id", "session_id"])
+    gateway = "(job, instance, workspace_id, livy_compute_id)"
+    running, in_use = own("livy_gateway_state", 'state="Running"'), own("livy_sessions", ACTIVE)
+    unused = (f"(time() - {own('livy_gateway_start_timestamp_seconds')}) "
+              f"and on {gateway} {running} == 1 "
+              f"unless on {gateway} (sum by {gateway} (max_over_time({in_use}[1h])) > 0)")
     created = increase(of_queue("livy_sessions_created_total"), "$__rate_interval")
     ended = increase(of_queue("livy_sessions_ended_total"), "$__rate_interval")
     return ("Sessions", [
         table("Top active sessions", "Active Livy sessions by the CU-hours that they have used so far.",
-              in_scope(largest),
+              {"CU-hours": in_scope(largest)},
               {"workspace_name": "Workspace", "queue": "Queue", "name": "Session", "session_id": "Id", "state": "State"},
-              value="CU-hours", decimals=1, size=(24, 9), steps=thresholds(GREEN, (ORANGE, 24), (RED, 100)),
+              decimals=1, size=(24, 9), steps=thresholds(GREEN, (ORANGE, 24), (RED, 100)),
               links=[kit.runbook("EmrSparkLivySessionRunaway"), kit.runbook("EmrSparkLivySessionStuck")]),
+        table("Gateways without sessions", "Livy gateways that run and have had no active session for an hour: they hold "
+              "CUs of their own.",
+              {"Running for": in_scope(with_names(unused, ["name", "queue", "created_by"], "livy_gateway_info",
+                                                  ["livy_compute_id"]))},
+              {"workspace_name": "Workspace", "name": "Gateway", "queue": "Queue", "created_by": "User"}, unit="s",
+              steps=thresholds(GREEN, (ORANGE, 43200), (RED, 86400)), links=[kit.runbook("EmrSparkLivyGatewayIdle")]),
         lines("Created and ended", "Livy sessions that came into being, and that ended, by state.",
               [target(total(in_scope(created)), "created"), target(total(in_scope(ended), "state"), "{{state}}")],
               bars=True),
         lines("Sessions by state", "Livy sessions that start, run or terminate.",
               [target(total(in_scope(of_queue("livy_sessions", ACTIVE)), "state"), "{{state}}")], stacked=True),
         lines("Session durations", "From createTime to endTime, of the sessions that ended in the last 24 hours.",
-              [target(f"max by (workspace_name, livy_compute_id) ({in_scope(own(duration + quantile))})",
-                      "{{workspace_name}} / {{livy_compute_id}} " + word)
+              [target(f"max by (workspace_name, name) ({in_scope(by_gateway(own(duration + quantile)))})",
+                      "{{workspace_name}} / {{name}} " + word)
                for quantile, word in [("p50_1d", "median"), ("p95_1d", "95 %")]], unit="s"),
         kit.heatmap("Sessions by duration", "How many of the sessions that ended took how long.",
                     total(in_scope(increase(own("livy_session_duration_seconds_bucket"), "$__rate_interval")), "le"), "s"),

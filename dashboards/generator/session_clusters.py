@@ -9,6 +9,9 @@ STATES = [("Starting", YELLOW), ("Running", GREEN), ("Stopping", ORANGE), ("Stop
 CLUSTER = "workspace_id, session_cluster_id"
 ATTRIBUTES = {"workspace_name": "Workspace", "name": "Cluster", "kind": "Kind", "queue": "Queue", "user_name": "User"}
 
+# Zero where clusters are known, and nothing where they are not.
+NONE = "0 * " + total(in_scope(of_queue("session_clusters")))
+
 
 def named(expression):
     """With the attributes of the cluster, in the queues that are chosen."""
@@ -37,14 +40,14 @@ def now():
 
     return ("Now", [
         count("Running"),
-        count("Starting"),
+        count("Starting", links=[kit.runbook("EmrSparkClusterStuck")]),
         count("Stopped"),
         count("Error", trouble, [kit.runbook("EmrSparkClusterError")]),
         stat("Without auto-stop", "Clusters that run and would not stop by themselves.",
-             f"count({named(unattended())}) or vector(0)", steps=thresholds(GREEN, (ORANGE, 1)),
+             f"count({named(unattended())}) or {NONE}", steps=thresholds(GREEN, (ORANGE, 1)),
              links=[kit.runbook("EmrSparkClusterWithoutAutoStop")]),
         stat("Open to the Internet", "Clusters with a public endpoint.",
-             f"count({named(own('session_cluster_public_endpoint_enabled') + ' == 1')}) or vector(0)",
+             f"count({named(own('session_cluster_public_endpoint_enabled') + ' == 1')}) or {NONE}",
              steps=thresholds(GREEN, (ORANGE, 1)), links=[kit.runbook("EmrSparkClusterPublicEndpoint")]),
     ])
 
@@ -71,7 +74,8 @@ def starts():
     quantile = "kind:emr_serverless_spark_session_cluster_start_duration_seconds:"
     buckets = increase(own("session_cluster_start_duration_seconds_bucket"), "$__rate_interval")
     return ("Starts", [
-        lines("Time to start", "From Starting to Running, over the last 24 hours, as fine as the polling interval.",
+        lines("Time to start", "From Starting to Running, over the last 24 hours, as fine as the polling interval; above the "
+              "line the start took more than five minutes.",
               [target(f"max by (kind, workspace_name) ({in_scope(own(quantile + 'p50_1d'))})",
                       "{{workspace_name}} {{kind}} median"),
                target(f"max by (kind, workspace_name) ({in_scope(own(quantile + 'p95_1d'))})",
@@ -85,19 +89,18 @@ def starts():
 def look():
     failure = own("session_cluster_failure_info")
     return ("To look at", [
-        table("Which are in Error", "Clusters in state Error, with the code of the reason.", named(failure),
-              {**ATTRIBUTES, "code": "Code"}, value="In Error", links=[kit.runbook("EmrSparkClusterError")]),
+        table("Which are in Error", "Clusters in state Error, with the code of the reason.",
+              {"In Error": named(failure)}, {**ATTRIBUTES, "code": "Code"}, links=[kit.runbook("EmrSparkClusterError")]),
         table("Run on without auto-stop", "Clusters that run and would not stop by themselves, and for how long they "
-              "have. Whether they are used, the API does not tell.", named(unattended()), ATTRIBUTES, unit="s",
-              value="Running for", steps=thresholds(GREEN, (ORANGE, 43200), (RED, 86400)),
+              "have. Whether they are used, the API does not tell.", {"Running for": named(unattended())}, ATTRIBUTES,
+              unit="s", steps=thresholds(GREEN, (ORANGE, 43200), (RED, 86400)),
               links=[kit.runbook("EmrSparkClusterWithoutAutoStop")]),
         table("Which are open to the Internet", "Clusters with a public endpoint.",
-              named(own("session_cluster_public_endpoint_enabled") + " == 1"), ATTRIBUTES, value="Public",
+              {"Public": named(own("session_cluster_public_endpoint_enabled") + " == 1")}, ATTRIBUTES,
               links=[kit.runbook("EmrSparkClusterPublicEndpoint")]),
         table("Which run", "Clusters that run, and for how long.",
-              named(f"(time() - {own('session_cluster_start_timestamp_seconds')}) "
-                    f"and on (job, instance, {CLUSTER}) {running()}"),
-              ATTRIBUTES, unit="s", value="Running for"),
+              {"Running for": named(f"(time() - {own('session_cluster_start_timestamp_seconds')}) "
+                                    f"and on (job, instance, {CLUSTER}) {running()}")}, ATTRIBUTES, unit="s"),
     ])
 
 

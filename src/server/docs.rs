@@ -1,10 +1,14 @@
 //! The documentation of this very version, for people who look at its status page: what it explains is one click away,
 //! also where there is no way out of the network. Invariant: the pages come from `docs/` alone and link to each other.
 
+mod runbooks;
+
 use std::fmt::Write;
 
 use hyper::Response;
 use pulldown_cmark::{CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
+
+use runbooks::RUNBOOKS;
 
 use super::status::{Escaped, written};
 use super::{Chunks, document};
@@ -15,14 +19,21 @@ pub(super) const INDEX: &str = "/-/docs/";
 /// The page about failures.
 pub(super) const TROUBLESHOOTING: &str = "/-/docs/troubleshooting";
 
-/// The pages: name, title, text.
-const PAGES: [(&str, &str, &str); 7] = [
+/// A page: name, title, text.
+type Page = (&'static str, &'static str, &'static str);
+
+/// The pages, in the order of the list.
+const PAGES: [Page; 11] = [
     ("troubleshooting", "Troubleshooting", include_str!("../../docs/troubleshooting.md")),
     ("metrics", "Metrics", include_str!("../../docs/metrics.md")),
-    ("api", "HTTP API", include_str!("../../docs/api.md")),
+    ("monitoring", "Dashboards, alerts and cost", include_str!("../../docs/monitoring.md")),
+    ("reload", "Reading the settings again", include_str!("../../docs/reload.md")),
+    ("web", "The web server", include_str!("../../docs/web.md")),
     ("authentication", "Authentication", include_str!("../../docs/authentication.md")),
+    ("api", "HTTP API", include_str!("../../docs/api.md")),
     ("ledger", "The ledger", include_str!("../../docs/ledger.md")),
     ("requests", "Requests", include_str!("../../docs/requests.md")),
+    ("deployment", "Deployment", include_str!("../../docs/deployment.md")),
     ("performance", "Performance", include_str!("../../docs/performance.md")),
 ];
 
@@ -31,13 +42,17 @@ pub(super) fn about(reason: FailureReason) -> String {
     format!("{TROUBLESHOOTING}#{reason}")
 }
 
-/// The page of this path, if it is one.
+/// The page of this path, if it is one. A name may end as its file does, so that links to the files of a repository and
+/// to these pages differ in their beginning only.
 pub(super) fn answer(path: &str) -> Option<Response<Chunks>> {
     let name = path.strip_prefix(INDEX)?;
-    if name.is_empty() {
-        return Some(index());
+    match name {
+        "" => return Some(list("Documentation", &[("", &PAGES), ("Runbooks of the alerts", RUNBOOKS)])),
+        "runbooks" | "runbooks/" => return Some(list("Runbooks", &[("", RUNBOOKS)])),
+        _ => {}
     }
-    let (_, title, markdown) = PAGES.iter().find(|(page, ..)| *page == name)?;
+    let name = name.strip_suffix(".md").unwrap_or(name);
+    let (_, title, markdown) = pages().find(|(page, ..)| *page == name)?;
     let body = written(|f| {
         f.write_str("<a class=\"skip\" href=\"#main\">Skip to the content</a><header>")?;
         write!(f, "<nav aria-label=\"Pages\"><ul><li><a href=\"/\">Status</a></li><li><a href=\"{INDEX}\">")?;
@@ -47,16 +62,29 @@ pub(super) fn answer(path: &str) -> Option<Response<Chunks>> {
     Some(document::page(title, body))
 }
 
-fn index() -> Response<Chunks> {
+/// All pages.
+fn pages() -> impl Iterator<Item = &'static Page> {
+    PAGES.iter().chain(RUNBOOKS)
+}
+
+/// Lists of pages, each below its heading, if it has one.
+fn list(title: &str, lists: &[(&str, &[Page])]) -> Response<Chunks> {
     let body = written(|f| {
-        f.write_str("<header><h1>Documentation</h1><nav aria-label=\"Pages\"><ul><li><a href=\"/\">Status</a></li></ul>")?;
-        f.write_str("</nav></header><main id=\"main\" class=\"doc\"><ul>")?;
-        for (name, title, _) in PAGES {
-            write!(f, "<li><a href=\"{INDEX}{name}\">{title}</a></li>")?;
+        write!(f, "<header><h1>{title}</h1><nav aria-label=\"Pages\"><ul><li><a href=\"/\">Status</a></li>")?;
+        f.write_str("</ul></nav></header><main id=\"main\" class=\"doc\">")?;
+        for (heading, pages) in lists {
+            if !heading.is_empty() {
+                write!(f, "<h2>{heading}</h2>")?;
+            }
+            f.write_str("<ul>")?;
+            for (name, title, _) in *pages {
+                write!(f, "<li><a href=\"{INDEX}{name}\">{title}</a></li>")?;
+            }
+            f.write_str("</ul>")?;
         }
-        f.write_str("</ul></main>")
+        f.write_str("</main>")
     });
-    document::page("Documentation", body)
+    document::page(title, body)
 }
 
 /// Markdown as HTML: headings can be linked to, and so can the rows of a table by a code in their first cell.
@@ -142,11 +170,17 @@ fn address(link: &str) -> Option<CowStr<'static>> {
     }
     let (file, part) = link.split_once('#').map_or((link, None), |(file, part)| (file, Some(part)));
     let part = part.map(|part| format!("#section-{part}")).unwrap_or_default();
-    let name = match file {
-        "" => return Some(part.into()),
-        file => file.strip_suffix(".md")?,
-    };
-    PAGES.iter().any(|(page, ..)| *page == name).then(|| format!("{INDEX}{name}{part}").into())
+    if file.is_empty() {
+        return Some(part.into());
+    }
+    if file == "runbooks" {
+        return Some(format!("{INDEX}{file}").into());
+    }
+    // The last word of a page's name tells it from all others, from whatever directory it is called.
+    let last = |path: &'static str| path.rsplit('/').next();
+    let name = file.strip_suffix(".md")?.rsplit('/').next();
+    let (page, ..) = pages().find(|(page, ..)| last(page) == name)?;
+    Some(format!("{INDEX}{page}{part}").into())
 }
 
 #[cfg(test)]
@@ -157,7 +191,8 @@ mod tests {
     fn links_and_rows_lead_somewhere() {
         let html = as_html(
             "# A `b` Title\n[l](ledger.md#if-the-start-is-refused) [r](../README.md) [h](#a)\n\n| a | b |\n|---:|---|\n\
-             | `denied` | `x` |\n\n<script>1</script>\n",
+             | `denied` | `x` |\n\n[e](runbooks/EmrSparkExporterDown.md) [f](EmrSparkThrottled.md) [g](runbooks)\n\n\
+             <script>1</script>\n",
         );
         for expected in [
             "<h1 id=\"section-a-b-title\">",
@@ -165,6 +200,9 @@ mod tests {
             " r <a href=\"#section-a\">h</a>",
             "<code id=\"denied\">denied</code>",
             "<code>x</code>",
+            "href=\"/-/docs/runbooks/EmrSparkExporterDown\"",
+            "href=\"/-/docs/runbooks/EmrSparkThrottled\"",
+            "href=\"/-/docs/runbooks\"",
         ] {
             assert!(html.contains(expected), "{expected}: {html}");
         }
@@ -173,7 +211,7 @@ mod tests {
 
     #[test]
     fn every_reason_and_every_link_between_the_pages_is_there() {
-        let pages = PAGES.map(|(name, _, text)| (name, as_html(text)));
+        let pages: Vec<_> = pages().map(|(name, _, text)| (*name, as_html(text))).collect();
         let troubleshooting = &pages[0].1;
         for reason in FailureReason::ALL {
             assert_eq!(troubleshooting.matches(&format!("id=\"{reason}\"")).count(), 1, "{reason}");
@@ -187,10 +225,33 @@ mod tests {
                 };
                 let (page, part) = link.split_once('#').unwrap_or((link, ""));
                 let page = if page.is_empty() { *name } else { page };
+                if page == "runbooks" {
+                    continue;
+                }
                 let (_, html) = pages.iter().find(|(other, _)| *other == page).unwrap();
                 assert!(part.is_empty() || html.contains(&format!("id=\"{part}\"")), "{name}: {link}");
             }
         }
-        assert!(answer("/-/docs/nothing").is_none() && answer("/-/docs/").is_some());
+    }
+
+    #[test]
+    fn every_file_of_the_documentation_is_a_page_by_both_of_its_names() {
+        let mut files = 0;
+        for (directory, prefix) in [("docs", ""), ("docs/runbooks", "runbooks/")] {
+            for entry in std::fs::read_dir(directory).unwrap() {
+                let file = entry.unwrap().file_name().into_string().unwrap();
+                let Some(name) = file.strip_suffix(".md") else { continue };
+                assert!(answer(&format!("{INDEX}{prefix}{name}")).is_some(), "{directory}/{file}");
+                assert!(answer(&format!("{INDEX}{prefix}{file}")).is_some(), "{directory}/{file}");
+                files += 1;
+            }
+        }
+        assert_eq!(files, pages().count(), "nothing else is served");
+        for path in ["", "runbooks", "runbooks/"] {
+            assert!(answer(&format!("{INDEX}{path}")).is_some(), "{path}");
+        }
+        for path in ["nothing", "runbooks/nothing", "EmrSparkThrottled", "runbooks.md", ".md"] {
+            assert!(answer(&format!("{INDEX}{path}")).is_none(), "{path}");
+        }
     }
 }

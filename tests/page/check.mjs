@@ -15,7 +15,8 @@ const [base, shots] = process.argv.slice(2);
 const WIDTHS = [360, 768, 1280];
 const SCHEMES = ["light", "dark"];
 const DOCUMENTS = ["/-/docs/", "/-/docs/troubleshooting", "/-/docs/metrics", "/-/docs/api", "/-/docs/authentication",
-    "/-/docs/ledger", "/-/docs/requests", "/-/docs/performance"];
+    "/-/docs/ledger", "/-/docs/requests", "/-/docs/performance",
+    "/-/docs/monitoring", "/-/docs/deployment", "/-/docs/runbooks", "/-/docs/runbooks/EmrSparkExporterDown"];
 
 let checks = 0;
 const failures = [];

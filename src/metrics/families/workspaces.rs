@@ -7,8 +7,8 @@ use crate::metrics::page::Page;
 const INFO: Family = Family::gauge(
     "workspace_info",
     &["account", "region", "workspace_id", "workspace_name", "status", "payment_type"],
-    "A watched workspace and its attributes; always 1, to be joined on workspace_id. \
-     Polled: as of the last complete ListWorkspaces.",
+    "A watched workspace and its attributes; always 1, to be joined on workspace_id; \
+     its name is its id where no list tells one. Polled: as of the last complete ListWorkspaces.",
 );
 
 pub(super) const FAMILIES: &[&Family] = &[&INFO];
@@ -20,7 +20,8 @@ pub(super) fn render(view: View<'_>, page: &mut Page) {
                 scope.account.as_str(),
                 &scope.region,
                 &row.workspace_id,
-                &row.name,
+                // One that the settings name and no list does is told apart by its id.
+                if row.name.is_empty() { &row.workspace_id } else { &row.name },
                 &row.status,
                 &row.payment_type,
             ];

@@ -95,7 +95,7 @@ fn ids_without_discovery_need_no_list_of_workspaces() {
     assert_eq!(lab.simulator.stats().count(Operation::ListWorkspaces), 0);
     assert_eq!(counters_of(second).count_in(&page), 0);
     assert_eq!(metric("exporter_sweep_success").values_in(&page), [1.0; 5]);
-    metric("workspace_info").label("workspace_name", "").assert_in(&page, 1.0);
+    metric("workspace_info").label("workspace_name", first).assert_in(&page, 1.0);
     assert_eq!(daemon.get("/-/ready").0, 200);
 }
 
@@ -117,7 +117,7 @@ fn ids_beside_discovery_do_not_wait_for_it() {
     lab.simulator.faults().clear();
     let daemon = settings_of_all(&lab, first).start();
     let page = until_watched(&lab, &daemon, &[first, second]);
-    assert_eq!(metric("workspace_info").label("workspace_name", "").count_in(&page), 0);
+    assert_eq!(metric("workspace_info").label("workspace_name", first).count_in(&page), 0);
     lab.settle(&daemon);
 }
 

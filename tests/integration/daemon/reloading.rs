@@ -565,6 +565,54 @@ fn the_exposition_and_the_backups_follow() {
 }
 
 #[test]
+fn prices_and_the_budget_follow_and_usage_is_left_alone() {
+    let lab = Lab::new(world());
+    let settings = settings(&lab);
+    let plain = std::fs::read_to_string(&settings.file).unwrap();
+    let price_at =
+        |pricing: &str| std::fs::write(&settings.file, format!("{plain}pricing: {pricing}\n")).unwrap();
+    let price = metric("livy_price_per_cu_hour");
+    let budget = metric("livy_monthly_budget");
+    price_at("{default: 0.5, monthly_budget: 1000, by: [{queue: dev_queue, price: 0.25}]}");
+    let daemon = settings.start();
+    let before = counters(&lab.settle(&daemon));
+    let page = daemon.scrape();
+    let queues = price.count_in(&page);
+    assert!(queues >= 4, "{queues}");
+    let of_dev = price.clone().label("queue", "dev_queue");
+    let devs = of_dev.count_in(&page);
+    assert!(devs >= 1 && of_dev.values_in(&page).iter().all(|price| *price == 0.25));
+    budget.assert_in(&page, 1000.0);
+
+    // Another currency and default, a price from a day that has come, one from a day that has not, and no budget.
+    price_at(
+        "{currency: USD, default: 0.75, by: [{queue: dev_queue, price: 0.125, from: 2020-01-01}, \
+         {price: 9, from: 2999-01-01}]}",
+    );
+    reload(&daemon);
+    let in_dollars = price.clone().label("currency", "USD");
+    daemon.until("the other prices", |page| match in_dollars.count_in(page) {
+        count if count == queues => Ok(()),
+        count => Err(count.to_string()),
+    });
+    let page = daemon.scrape();
+    assert_eq!(price.count_in(&page), queues, "those before them are gone");
+    assert_eq!(of_dev.values_in(&page), vec![0.125; devs]);
+    assert_eq!(in_dollars.values_in(&page).iter().filter(|price| **price == 0.75).count(), queues - devs);
+    assert_eq!(budget.count_in(&page), 0);
+
+    price_at("{currency: USD, default: -1}");
+    assert!(refused(&daemon).contains("pricing.default"));
+    assert_eq!(in_dollars.count_in(&daemon.scrape()), queues);
+
+    std::fs::write(&settings.file, &plain).unwrap();
+    reload(&daemon);
+    gone(&daemon, "livy_price_per_cu_hour", ("currency", "USD"));
+    assert_eq!(counters(&lab.settle(&daemon)), before, "usage is what it was");
+    daemon.stop();
+}
+
+#[test]
 fn counters_stay_exact_through_reloads_while_the_history_grows() {
     let lab = Lab::new(world());
     let settings = settings(&lab);

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::json;
+
 use super::{ALERTMANAGER, rules, run, yaml};
 
 /// Which receivers get an alert of these labels.
@@ -86,6 +88,24 @@ fn inhibitions_name_alerts_that_there_are() {
 }
 
 #[test]
+fn an_exporter_that_is_down_silences_every_other_alert_of_its_own() {
+    let config = yaml(ALERTMANAGER);
+    let rule = &config["inhibit_rules"][0];
+    let matchers = |side: &str| -> Vec<String> {
+        let list = rule[side].as_vec().unwrap().iter();
+        list.map(|matcher| matcher.as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(matchers("source_matchers"), ["alertname=\"EmrSparkExporterDown\""]);
+    let targets = matchers("target_matchers");
+    assert_eq!(targets[1..], ["alertname!=\"EmrSparkExporterDown\""], "it does not silence itself");
+    let components = targets[0].strip_prefix("component=~\"").unwrap().strip_suffix('"').unwrap();
+    for alert in rules().into_iter().filter(|rule| rule.is_alert) {
+        let component = alert.labels["component"].as_str().unwrap();
+        assert!(components.split('|').any(|named| named == component), "{}: {component}", alert.name);
+    }
+}
+
+#[test]
 fn the_bridge_to_dingtalk_has_the_receivers_targets() {
     let bridge = yaml("config/alertmanager/dingtalk.yml");
     let config = yaml(ALERTMANAGER);
@@ -102,8 +122,48 @@ fn the_bridge_to_dingtalk_has_the_receivers_targets() {
         }
     }
     assert_eq!(urls, 3);
-    let template = fs::read_to_string("config/alertmanager/dingtalk.tmpl").unwrap();
-    for part in ["emr_spark.title", "emr_spark.text"] {
-        assert!(template.contains(&format!("{{{{ define \"{part}\" }}}}")), "{part}");
+}
+
+/// What DingTalk shows of a notification: the title for the phone, and the text.
+fn shown(status: &str, summaries: &[&str]) -> (String, String) {
+    let alert = |summary: &&str| {
+        json!({
+            "status": status, "startsAt": "2026-01-02T03:04:05Z",
+            "labels": {"alertname": "EmrSparkClusterError", "severity": "warning"},
+            "annotations": {"summary": summary, "description": "A text.", "runbook_url": "http://e:1/help.md"},
+        })
+    };
+    // Alertmanager names those annotations that all of the alerts have.
+    let common = if let [summary] = summaries { json!({"summary": summary}) } else { json!({}) };
+    let data = json!({
+        "status": status, "alerts": summaries.iter().map(alert).collect::<Vec<_>>(),
+        "commonLabels": {"alertname": "EmrSparkClusterError"}, "commonAnnotations": common,
+    });
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), data.to_string()).unwrap();
+    let bridge = yaml("config/alertmanager/dingtalk.yml");
+    let render = |part: &str| {
+        let text = bridge["targets"]["oncall"]["message"][part].as_str().unwrap();
+        let (text, data) =
+            (format!("--template.text={text}"), format!("--template.data={}", file.path().display()));
+        let glob = "--template.glob=config/alertmanager/dingtalk.tmpl";
+        run(".", "amtool", &["template", "render", glob, "--template.type=text", &text, &data])
+            .trim()
+            .to_owned()
+    };
+    (render("title"), render("text"))
+}
+
+#[test]
+fn what_dingtalk_shows_reads_well() {
+    let (title, text) = shown("firing", &["SQL session x is in Error (analytics)"]);
+    assert_eq!(title, "🔥 SQL session x is in Error (analytics)");
+    for part in
+        ["### 🔥 SQL", "A text.", "warning · since 2026-01-02 03:04:05 UTC", "[Runbook](http://e:1/help.md)"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
     }
+    let (title, text) = shown("resolved", &["First", "Second"]);
+    assert_eq!(title, "✅ EmrSparkClusterError × 2");
+    assert!(text.contains("- (over) **First**") && text.contains("- (over) **Second**"), "{text}");
 }

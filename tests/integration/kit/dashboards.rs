@@ -79,10 +79,11 @@ fn the_variables_are_as_the_linter_wants_them() {
     for (file, dashboard) in dashboards() {
         let list = dashboard["templating"]["list"].as_array().unwrap();
         let names: Vec<&str> = list.iter().map(|variable| text(variable, "name")).collect();
-        let mut expected = vec!["datasource", "job", "instance", "account", "region", "workspace", "queue"];
-        if file == "exporter_health" {
-            expected.pop();
+        let mut expected = vec!["datasource", "job", "instance", "account", "region"];
+        if file != "exporter_health" {
+            expected.extend(["workspace", "queue"]);
         }
+        expected.push("exporter");
         assert_eq!(names, expected, "{file}");
         assert_eq!(
             (text(&list[0], "type"), text(&list[0], "query"), text(&list[0], "label")),
@@ -93,12 +94,20 @@ fn the_variables_are_as_the_linter_wants_them() {
             assert_eq!(text(variable, "type"), "query", "{name}");
             assert_eq!(text(variable, "label").to_lowercase(), name);
             assert_eq!(variable["refresh"], 2, "{name} follows the range of time");
+            assert!(text(variable, "definition").starts_with("label_values("), "{name}");
+            assert_eq!(variable["definition"], variable["query"]["query"]);
+            if name == "exporter" {
+                // One address, for links; nobody is to choose it.
+                assert!(variable["multi"] == false && variable["includeAll"] == false);
+                assert_eq!(variable["hide"], 2);
+                continue;
+            }
             assert!(variable["multi"] == true && variable["includeAll"] == true, "{name}");
+            let unused = !dashboard["panels"].to_string().contains(&format!("${name}\\\""));
+            assert!(!unused, "{file}: nothing asks for {name}");
             // An empty queue or region is one, too.
             let all = if ["job", "instance"].contains(&name) { ".+" } else { ".*" };
             assert_eq!(text(variable, "allValue"), all, "{name}");
-            assert!(text(variable, "definition").starts_with("label_values("), "{name}");
-            assert_eq!(variable["definition"], variable["query"]["query"]);
         }
     }
 }
@@ -134,12 +143,51 @@ fn every_panel_is_explained_has_a_unit_and_its_own_place() {
                     "{file}: {title} has no legend"
                 );
             }
-            for link in panel["links"].as_array().into_iter().flatten() {
-                let url = text(link, "url").split_once("/docs/runbooks").unwrap().1;
-                let runbook = format!("docs/runbooks{url}");
-                assert!(fs::exists(&runbook).unwrap(), "{file}: {title} links to {runbook}");
-            }
         }
+    }
+}
+
+/// The links of a panel and of its columns.
+fn links(panel: &Value) -> Vec<&Value> {
+    let overrides = panel["fieldConfig"]["overrides"].as_array().into_iter().flatten();
+    let properties = overrides.flat_map(|one| one["properties"].as_array().unwrap());
+    let of_columns =
+        properties.filter(|one| one["id"] == "links").flat_map(|one| one["value"].as_array().unwrap());
+    panel["links"].as_array().into_iter().flatten().chain(of_columns).collect()
+}
+
+#[test]
+fn every_link_leads_to_a_dashboard_or_to_what_the_exporter_serves() {
+    let all = dashboards();
+    let uids: BTreeSet<&str> = all.iter().map(|(_, dashboard)| text(dashboard, "uid")).collect();
+    let (mut runbooks, mut others) = (BTreeSet::new(), 0);
+    for (file, dashboard) in &all {
+        let own = dashboard["links"].as_array().unwrap().iter().filter(|link| link["type"] == "link");
+        for link in own.chain(panels(dashboard).into_iter().flat_map(links)) {
+            let url = text(link, "url");
+            assert!(!text(link, "title").is_empty());
+            if let Some(rest) = url.strip_prefix("/d/") {
+                let uid = rest.strip_suffix("?${__url_time_range}&${__all_variables}").unwrap();
+                assert!(uids.contains(uid) && text(dashboard, "uid") != uid, "{file}: {url}");
+                others += 1;
+                continue;
+            }
+            let page =
+                url.strip_prefix("http://${exporter}/-/docs/").unwrap_or_else(|| panic!("{file}: {url}"));
+            match page.split_once("${__data.fields.") {
+                None => assert!(fs::exists(format!("docs/{page}")).unwrap(), "{file}: {url}"),
+                // Where the value of a column makes the address: the directory, or the page.
+                Some((start, field)) => {
+                    assert!(["runbooks/", "troubleshooting.md#"].contains(&start), "{file}: {url}");
+                    assert!(["Alert}.md", "Reason}"].contains(&field), "{file}: {url}");
+                }
+            }
+            runbooks.insert(page.to_owned());
+        }
+    }
+    assert!(others > 8, "{others} links between the dashboards");
+    for alert in rules().into_iter().filter(|rule| rule.is_alert).map(|rule| rule.name) {
+        assert!(runbooks.contains(&format!("runbooks/{alert}.md")), "no panel leads to {alert}");
     }
 }
 

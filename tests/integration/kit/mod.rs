@@ -2,6 +2,7 @@
 
 mod alertmanager;
 mod dashboards;
+mod documentation;
 mod end_to_end;
 mod rules;
 mod stack;
