@@ -80,6 +80,7 @@ impl Common {
             first_pass: self.first_pass.clone(),
             readiness: self.readiness.clone(),
             releases: Journal::default(),
+            read: Vec::new(),
         }
     }
 

@@ -24,12 +24,15 @@ pub async fn demo(flags: DemoFlags) -> Result<(), AppError> {
     let scratch = Scratch::new();
     let ledger = flags.ledger_path.unwrap_or_else(|| scratch.0.join("ledger.db").display().to_string());
     let config = watching(&simulator, &flags.web_listen_address, &ledger)?;
-    let exporter = Exporter::start(config, Vec::new(), Handed::none(), None).await?;
+    let mut exporter = Exporter::start(config, Vec::new(), Handed::none(), None).await?;
     announce(&exporter, &simulator, flags.sim_speed);
-    ended.await;
+    let ended = tokio::select! {
+        () = ended => Ok(()),
+        defect = exporter.defect() => Err(defect),
+    };
     exporter.stop().await;
     simulator.stop().await;
-    Ok(())
+    ended
 }
 
 /// Runs the simulator alone, until the process is told to end.

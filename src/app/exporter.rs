@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::AppError;
@@ -30,10 +31,10 @@ pub struct Exporter {
     ledger: Ledger,
     /// Ends the reading of settings.
     stop_reloads: CancellationToken,
-    reloads: Option<JoinHandle<()>>,
+    reloads: JoinSet<()>,
     /// Ends the server and the rendering.
     stop: CancellationToken,
-    tasks: Vec<JoinHandle<()>>,
+    tasks: JoinSet<()>,
     drain_delay: Duration,
 }
 
@@ -75,12 +76,13 @@ impl Exporter {
         let stop = CancellationToken::new();
         let addresses = announce(&listeners, web.as_ref());
         let serving = front.run(listeners, stop.clone(), config.web.drain_timeout);
-        let mut tasks = vec![
-            tokio::spawn(serving),
-            tokio::spawn(publisher.run(stop.clone())),
-            tokio::spawn(backups.run(stop.clone())),
-        ];
-        tasks.extend(web.map(|web| tokio::spawn(web.follow(observer, stop.clone()))));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serving);
+        tasks.spawn(publisher.run(stop.clone()));
+        tasks.spawn(backups.run(stop.clone()));
+        if let Some(web) = web {
+            tasks.spawn(web.follow(observer, stop.clone()));
+        }
         let drain_delay = config.web.drain_delay;
         let Common { own, clock, ledger, exposition, readiness, status, .. } = common;
         let scheduled = Arc::clone(&scheduler);
@@ -95,7 +97,12 @@ impl Exporter {
             clock,
         };
         let stop_reloads = CancellationToken::new();
-        let reloads = reload.map(|reload| tokio::spawn(reloader.run(reload, asked, stop_reloads.clone())));
+        let mut reloads = JoinSet::new();
+        match reload {
+            Some(reload) => reloads.spawn(reloader.run(reload, asked, stop_reloads.clone())),
+            // What it would change is waited on elsewhere.
+            None => reloads.spawn(stop_reloads.clone().cancelled_owned().map(|()| drop(reloader))),
+        };
         Ok(Self { addresses, readiness, scheduler, ledger, stop_reloads, reloads, stop, tasks, drain_delay })
     }
 
@@ -104,19 +111,30 @@ impl Exporter {
         &self.addresses
     }
 
+    /// Waits for the end of a part that is not to end before [`Self::stop`]: without it the rest would only seem to live.
+    pub async fn defect(&mut self) -> AppError {
+        let ended = tokio::select! {
+            Some(ended) = self.tasks.join_next() => ended,
+            Some(ended) = self.reloads.join_next() => ended,
+            else => std::future::pending().await,
+        };
+        told(ended);
+        AppError::Defect
+    }
+
     /// Drains: not ready any more, polls end where they are, answers under way end, the ledger is closed.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.readiness.drain();
         self.stop_reloads.cancel();
-        if let Some(reloads) = self.reloads {
-            told(reloads.await);
+        while let Some(ended) = self.reloads.join_next().await {
+            told(ended);
         }
         // For load balancers that look at readiness, and send requests until they have.
         tokio::time::sleep(self.drain_delay).await;
         self.scheduler.stop().await;
         self.stop.cancel();
-        for task in self.tasks {
-            told(task.await);
+        while let Some(ended) = self.tasks.join_next().await {
+            told(ended);
         }
         // The last handle: waits for the writer, which is done within one transaction.
         drop((self.scheduler, self.ledger));
@@ -144,5 +162,34 @@ fn announce(listeners: &[Listener], web: Option<&WebConfig>) -> Vec<SocketAddr> 
 fn told(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a task ended badly");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::LoadRequest;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_ends_by_itself_is_told_and_the_rest_ends_in_order() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("exporter.yaml");
+        let ledger = directory.path().join("ledger.db");
+        let yaml = format!(
+            "accounts: [{{regions: [cn-hangzhou], endpoint: 'http://127.0.0.1:1', allow_http: true}}]\n\
+             ledger: {{path: {}, backup_interval: 0s}}\nweb: {{listen_address: '127.0.0.1:0'}}\n",
+            ledger.display()
+        );
+        std::fs::write(&file, yaml).unwrap();
+        let request = LoadRequest { file: Some(&file), environment: [], overrides: Vec::new() };
+        let config = config::load(request).unwrap();
+        let mut exporter = Exporter::start(config, Vec::new(), Handed::none(), None).await.unwrap();
+        let healthy = tokio::time::timeout(Duration::from_millis(500), exporter.defect()).await;
+        assert!(healthy.is_err(), "{healthy:?}");
+        exporter.tasks.spawn(async { panic!("a defect") });
+        assert!(matches!(exporter.defect().await, AppError::Defect));
+        exporter.stop().await;
+        assert!(ledger.exists());
     }
 }

@@ -78,6 +78,7 @@ impl Fleet {
         let ids: Vec<ScopeId> = ways.0.keys().cloned().collect();
         // Before a client of a new one tells of itself.
         self.own.watch(&ids);
+        self.vitals.watch(&ids);
         let keys =
             config.accounts.iter().map(|account| (account.name.clone(), self.keys_of(account, config)));
         self.keys = keys.collect();
@@ -109,6 +110,7 @@ impl Fleet {
         }
         // Of the keys before, if there were any.
         self.own.credentials.keys(&account.name, None);
+        self.vitals.forget_keys(&account.name);
         let limits = Arc::new(ArcSwap::from_pointee(limits));
         let variables = Arc::clone(&self.environment);
         let provider = provider(ProviderOptions {

@@ -72,6 +72,11 @@ pub enum AppError {
     /// The exporter's own metrics contradict each other: a defect.
     #[error("the exporter's own metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// A part of the exporter ended by itself.
+    #[error(
+        "a part of the exporter has ended, which is a defect: the log says why; it ends so that it can be started again"
+    )]
+    Defect,
     /// The operating system refuses something that every program needs.
     #[error("{doing}: {source}")]
     System {
@@ -92,7 +97,7 @@ impl AppError {
 /// Runs the exporter until the process is told to end. `read` has the settings read again, from where they came from.
 ///
 /// # Errors
-/// Where it cannot start.
+/// Where it cannot start, or a part of it ends early.
 pub async fn serve(
     config: Config,
     handed: Handed,
@@ -102,12 +107,15 @@ pub async fn serve(
     let ended = ended_by_signal()?;
     let reload = Reload::new(logging, read)?;
     let environment = crate::config::process_environment();
-    let exporter = Exporter::start(config, environment, handed, Some(reload)).await?;
+    let mut exporter = Exporter::start(config, environment, handed, Some(reload)).await?;
     let supervisor = supervisor::Supervisor::start();
-    ended.await;
+    let ended = tokio::select! {
+        () = ended => Ok(()),
+        defect = exporter.defect() => Err(defect),
+    };
     supervisor.stopping();
     exporter.stop().await;
-    Ok(())
+    ended
 }
 
 /// Reads what the settings name besides themselves, as a start would; a summary of them all.

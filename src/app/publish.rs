@@ -1,6 +1,6 @@
 //! Renders the page when something has changed, or when time alone changes it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -19,6 +19,8 @@ use crate::server::Readiness;
 const GAP: Duration = Duration::from_millis(100);
 /// How much longer that is for each megabyte of a page: all renderings together are to take a tenth of a core at most.
 const GAP_PER_MEGABYTE: Duration = Duration::from_millis(50);
+/// How much longer for each form of an earlier page that somebody still reads: slow readers cannot have page after page held.
+const GAP_PER_READ: Duration = Duration::from_secs(1);
 /// Until a rendering that failed is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -35,6 +37,8 @@ pub(super) struct Publisher {
     /// Of releases that the ledger does not take.
     pub(super) releases: Journal,
     pub(super) own: Arc<OwnMetrics>,
+    /// Of earlier pages, what somebody still reads.
+    pub(super) read: Vec<Weak<()>>,
 }
 
 impl Publisher {
@@ -43,13 +47,14 @@ impl Publisher {
         let totals = self.ledger.snapshot();
         let ledger_sessions = totals.sessions;
         self.exposition.update_quietly(|board| board.set_ledger(totals));
-        self.own.ledger.room(self.ledger.room_bytes().unwrap_or_default());
         let now = self.clock.now();
-        let ledger_bytes = self.ledger.size_bytes();
         let (exposition, demand, before) =
             (Arc::clone(&self.exposition), Arc::clone(&self.demand), self.page.load_full());
-        // Off the threads that serve: a scrape does not wait for a page, however large.
+        let (ledger, own) = (self.ledger.clone(), Arc::clone(&self.own));
+        // Off the threads that serve: a scrape does not wait for a page, however large, nor for a disk.
         let rendering = tokio::task::spawn_blocking(move || {
+            own.ledger.room(ledger.room_bytes().unwrap_or_default());
+            let ledger_bytes = ledger.size_bytes();
             let rendered = exposition.render(now);
             let body = rendered.body;
             let snapshot =
@@ -66,7 +71,10 @@ impl Publisher {
                 return Some(RETRY);
             }
         };
-        self.page.store(Arc::new(snapshot));
+        let before = self.page.swap(Arc::new(snapshot));
+        self.read.extend(before.memory());
+        drop(before);
+        self.read.retain(|form| form.strong_count() > 0);
         if !released.is_empty() {
             let (released, now) = (self.ledger.release(released).await, Instant::now());
             if let Err(error) = released {
@@ -92,7 +100,7 @@ impl Publisher {
             totals.mark_unchanged();
             let waiting = *first_pass.borrow_and_update();
             let holds = self.publish().await;
-            let gap = gap(self.page.load().body.size_bytes());
+            let gap = gap(self.page.load().body.size_bytes(), self.read.len());
             // Only now does the page show what those targets had to tell.
             self.readiness.waiting(waiting);
             let passed = async {
@@ -116,7 +124,23 @@ impl Publisher {
     }
 }
 
-/// The least time from a rendering of so many bytes to the next one.
-fn gap(bytes: usize) -> Duration {
-    GAP + GAP_PER_MEGABYTE * u32::try_from(bytes / 1_000_000).unwrap_or(1_000)
+/// The least time from a rendering of so many bytes to the next one, while so many forms of earlier ones are read.
+fn gap(bytes: usize, read: usize) -> Duration {
+    let count = |count: usize| u32::try_from(count).unwrap_or(1_000).min(1_000);
+    GAP + GAP_PER_MEGABYTE * count(bytes / 1_000_000) + GAP_PER_READ * count(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_pages_and_slow_readers_make_renderings_rarer() {
+        let millis = |bytes, read| gap(bytes, read).as_millis();
+        assert_eq!(
+            [millis(0, 0), millis(18_000_000, 0), millis(0, 3), millis(18_000_000, 3)],
+            [100, 1_000, 3_100, 4_000]
+        );
+        assert_eq!(gap(usize::MAX, usize::MAX), gap(1_000_000_000, 1_000));
+    }
 }

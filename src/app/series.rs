@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use crate::ledger::{self, Counter, Explanation, GatewayTotals, LedgerError, SessionShare, Share};
-use crate::metrics::Exposition;
+use crate::metrics::{Exposition, PREFIX};
 use crate::model::{Baseline, GatewayId, Usage};
 use crate::server::{
     BaselinePart, Figures, PrunedPart, SeriesAnswer, SeriesError, SeriesQuery, SeriesReport, SessionPart,
@@ -20,7 +20,6 @@ use crate::server::{
 const AT_A_TIME: usize = 2;
 /// What reading may take: while it lasts, the ledger's log cannot be used again.
 const DEADLINE: Duration = Duration::from_secs(20);
-const PREFIX: &str = "emr_serverless_spark_";
 /// What may be asked for, and its labels. `state` is `terminated` or `error`.
 const COUNTERS: [(&str, &[&str]); 5] = [
     ("livy_cu_seconds_total", &["workspace_id", "livy_compute_id", "queue"]),
@@ -97,7 +96,7 @@ impl Explainer {
             let gateways = board.ledger().gateways.iter().filter(|(id, _)| named(id));
             // Of two accounts that have counted the workspace, the one that is shown.
             let (id, gateway) = gateways.max_by_key(|(id, _)| board.shows(id))?;
-            Some((id.clone(), baseline(gateway), gateway.is_shown() && board.shows(id)))
+            Some((id.clone(), baseline(gateway), board.shows_counters(id, gateway)))
         });
         let unknown = || {
             let of = "the ledger has no sessions of this workspace_id and livy_compute_id";

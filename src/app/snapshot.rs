@@ -2,7 +2,7 @@
 //! made once, off the serving threads, and only where somebody asks for it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
@@ -55,6 +55,12 @@ impl Snapshot {
             }
         }
         self.ready(format).ok_or(NotRendered)
+    }
+
+    /// What tells, form by form, whether somebody still reads it.
+    pub(super) fn memory(&self) -> Vec<Weak<()>> {
+        let compressed = Format::ALL.iter().filter_map(|format| self.ready(*format)).map(Gzip::memory);
+        compressed.chain([self.body.memory()]).collect()
     }
 
     /// Makes a compressed form, of what an earlier page has where that is the same.
@@ -134,6 +140,23 @@ mod tests {
             assert_eq!(made(&parts), made(&snapshot.ready(Format::Text).unwrap().with_end(b"")));
         }
         assert!(snapshot.ready(Format::OpenMetrics).is_none(), "nobody asked");
+    }
+
+    #[test]
+    fn it_is_known_who_is_behind() {
+        let snapshot = Snapshot { body: Body::from("a 1\n".to_owned()), ..Snapshot::default() };
+        snapshot.compress(Format::OpenMetrics, None);
+        let held = |memory: &[Weak<()>]| memory.iter().filter(|form| form.strong_count() > 0).count();
+        let memory = snapshot.memory();
+        let (plain, gzip) =
+            (snapshot.body.parts(Format::Text), snapshot.ready(Format::OpenMetrics).unwrap().with_end(b""));
+        assert_eq!((memory.len(), held(&memory)), (2, 2));
+        drop(snapshot);
+        assert_eq!(held(&memory), 2, "both are read");
+        drop(plain);
+        assert_eq!(held(&memory), 1);
+        drop(gzip);
+        assert_eq!(held(&memory), 0);
     }
 
     #[tokio::test]

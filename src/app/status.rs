@@ -139,7 +139,7 @@ fn target(names: &Names<'_>, target: &Target, status: &TargetStatus) -> TargetRo
 
 /// The largest counters and sessions.
 fn consumers(view: View<'_>, names: &Names<'_>) -> Consumers {
-    let shown = view.shown_gateways();
+    let shown = view.board.shown_gateways();
     let mut gateways: Vec<(Usage, &GatewayId)> = Vec::new();
     let mut queues: Vec<(Usage, &GatewayId, &String)> = Vec::new();
     let mut all = Usage::ZERO;

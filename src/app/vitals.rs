@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::UnixMillis;
+use crate::model::ScopeId;
 
 /// See the module.
 #[derive(Debug)]
@@ -38,6 +39,16 @@ impl Vitals {
     /// An account has keys.
     pub(super) fn keys(&self, account: &str, expires: Option<UnixMillis>) {
         self.lock().keys.insert(account.to_owned(), expires);
+    }
+
+    /// An account has no keys, or others than before, which are still to come.
+    pub(super) fn forget_keys(&self, account: &str) {
+        self.lock().keys.remove(account);
+    }
+
+    /// These accounts are watched from now on, and no others.
+    pub(super) fn watch(&self, scopes: &[ScopeId]) {
+        self.lock().keys.retain(|account, _| scopes.iter().any(|scope| scope.account == *account));
     }
 
     pub(super) fn facts(&self) -> Facts {

@@ -1,7 +1,7 @@
 //! What is known now: the latest complete sweep of every target, and how the targets fare. Invariant: a value is only
 //! ever replaced by a complete one; it is withdrawn when it is too old, or when its owner is gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,6 +93,14 @@ impl<T> Timed<T> {
     }
 }
 
+/// A workspace's Livy gateways.
+#[derive(Debug)]
+struct GatewayList {
+    rows: Vec<GatewayObservation>,
+    /// When each of them was created, by its id.
+    created: HashMap<String, Option<UnixMillis>>,
+}
+
 /// See the module. Clones share what was observed.
 #[derive(Clone, Debug, Default)]
 pub struct Board {
@@ -100,7 +108,7 @@ pub struct Board {
     scopes: Vec<ScopeId>,
     workspaces: BTreeMap<ScopeId, Timed<Vec<WorkspaceObservation>>>,
     clusters: BTreeMap<WorkspaceId, Timed<Vec<ClusterObservation>>>,
-    gateways: BTreeMap<WorkspaceId, Timed<Vec<GatewayObservation>>>,
+    gateways: BTreeMap<WorkspaceId, Timed<GatewayList>>,
     sessions: BTreeMap<GatewayId, Timed<SessionsView>>,
     targets: BTreeMap<Target, TargetStatus>,
     /// Which account has a workspace, by its id, as of the lists.
@@ -132,8 +140,9 @@ impl Board {
     }
 
     /// Takes a complete list of a workspace's Livy gateways.
-    pub fn set_gateways(&mut self, workspace: WorkspaceId, at: UnixMillis, value: Vec<GatewayObservation>) {
-        self.gateways.insert(workspace, Timed::new(at, value));
+    pub fn set_gateways(&mut self, workspace: WorkspaceId, at: UnixMillis, rows: Vec<GatewayObservation>) {
+        let created = rows.iter().map(|row| (row.livy_compute_id.clone(), row.created)).collect();
+        self.gateways.insert(workspace, Timed::new(at, GatewayList { rows, created }));
     }
 
     /// Takes what a complete pass over a gateway's history saw.
@@ -180,19 +189,29 @@ impl Board {
         &self.targets
     }
 
-    /// Whether the page shows this gateway's counters: unless a complete list lacks it, or its workspace is gone.
+    /// The gateways whose counters a scrape shows.
+    pub fn shown_gateways(&self) -> impl Iterator<Item = (&GatewayId, &GatewayTotals)> {
+        let gateways = self.ledger.gateways.iter().map(|(id, gateway)| (id, &**gateway));
+        gateways.filter(|(id, gateway)| self.shows_counters(id, gateway))
+    }
+
+    /// Whether a scrape shows these counters: those whose baseline is complete, of a gateway that is still there.
+    pub fn shows_counters(&self, id: &GatewayId, gateway: &GatewayTotals) -> bool {
+        gateway.is_shown() && self.shows(id)
+    }
+
+    /// Whether this gateway is still there: unless a complete list lacks it, or its workspace is gone.
     pub fn shows(&self, gateway: &GatewayId) -> bool {
         let listed = self
             .gateways
             .get(&gateway.workspace)
-            .is_none_or(|list| list.value.iter().any(|row| row.livy_compute_id == gateway.livy_compute_id));
+            .is_none_or(|list| list.value.created.contains_key(&gateway.livy_compute_id));
         listed && self.shows_workspace(&gateway.workspace)
     }
 
     /// When a gateway was created, as the latest complete list told.
     pub(super) fn gateway_created(&self, gateway: &GatewayId) -> Option<UnixMillis> {
-        let list = &self.gateways.get(&gateway.workspace)?.value;
-        list.iter().find(|row| row.livy_compute_id == gateway.livy_compute_id)?.created
+        *self.gateways.get(&gateway.workspace)?.value.created.get(&gateway.livy_compute_id)?
     }
 
     /// Whether the page shows what is known of this workspace. Series do not name the account, so it is shown of one:
@@ -277,13 +296,7 @@ impl<'a> View<'a> {
     /// Livy gateways that are listed.
     pub fn gateways(self) -> impl Iterator<Item = (&'a WorkspaceId, &'a GatewayObservation)> {
         let shown = self.fresh(&self.board.gateways).filter(move |(id, _)| self.board.shows_workspace(id));
-        shown.flat_map(|(id, rows)| rows.iter().map(move |row| (id, row)))
-    }
-
-    /// The gateways whose counters a scrape shows.
-    pub fn shown_gateways(self) -> impl Iterator<Item = (&'a GatewayId, &'a GatewayTotals)> {
-        let gateways = self.board.ledger.gateways.iter().map(|(id, gateway)| (id, &**gateway));
-        gateways.filter(move |(id, gateway)| gateway.is_shown() && self.board.shows(id))
+        shown.flat_map(|(id, list)| list.rows.iter().map(move |row| (id, row)))
     }
 
     /// What the latest complete passes over histories saw.

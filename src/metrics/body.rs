@@ -1,6 +1,7 @@
 //! A rendered page in both text formats. Invariant: immutable; what the formats have in common is there once.
 
 use std::ops::Range;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
@@ -14,11 +15,32 @@ pub(super) type Piece = (Range<usize>, Option<Format>);
 pub struct Body {
     bytes: Bytes,
     pieces: Vec<Piece>,
+    memory: Weak<()>,
+}
+
+/// Memory that is given back when the last of those who read it is done.
+struct Shared {
+    bytes: Vec<u8>,
+    _held: Arc<()>,
+}
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Bytes to be shared, and what tells whether somebody still holds any of them.
+pub(super) fn shared(bytes: Vec<u8>) -> (Bytes, Weak<()>) {
+    let held = Arc::new(());
+    let memory = Arc::downgrade(&held);
+    (Bytes::from_owner(Shared { bytes, _held: held }), memory)
 }
 
 impl Body {
     pub(super) fn new(bytes: Vec<u8>, pieces: Vec<Piece>) -> Self {
-        Self { bytes: bytes.into(), pieces }
+        let (bytes, memory) = shared(bytes);
+        Self { bytes, pieces, memory }
     }
 
     /// The page in one format, in parts that share the memory of the page; each ends where a family does.
@@ -34,6 +56,11 @@ impl Body {
         ranges.into_iter().map(|range| self.bytes.slice(range)).collect()
     }
 
+    /// Tells for as long as somebody holds a part of it.
+    pub fn memory(&self) -> Weak<()> {
+        Weak::clone(&self.memory)
+    }
+
     /// The bytes that both formats take together.
     pub fn size_bytes(&self) -> usize {
         self.bytes.len()
@@ -44,6 +71,6 @@ impl From<String> for Body {
     /// A page that is the same in both formats.
     fn from(text: String) -> Self {
         let length = text.len();
-        Self { bytes: text.into(), pieces: vec![(0..length, None)] }
+        Self::new(text.into(), vec![(0..length, None)])
     }
 }

@@ -1,7 +1,7 @@
 //! The board shared between the sweeps that change it and the one renderer. Invariant: a counter that Prometheus may
 //! not have seen at zero is shown at zero for the hold, and its release is on disk before its value is shown.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -90,7 +90,9 @@ impl Exposition {
     /// Reads the board as it is at `now`.
     pub fn view<T>(&self, now: UnixMillis, read: impl FnOnce(View<'_>) -> T) -> T {
         let Settings { exposition, pricing } = self.settings();
-        read(View { board: &self.lock(), pricing: &pricing, now, stale_after: exposition.stale_after })
+        // A copy, as for a rendering: sweeps do not wait for whoever reads.
+        let board = self.lock().clone();
+        read(View { board: &board, pricing: &pricing, now, stale_after: exposition.stale_after })
     }
 
     /// Waits until the board has changed since the last call.
@@ -125,9 +127,8 @@ impl Exposition {
         zero_hold: Duration,
     ) -> (Vec<SeriesKey>, Option<UnixMillis>) {
         let mut since = self.held_since.lock().unwrap_or_else(PoisonError::into_inner);
-        let shown =
-            board.ledger.gateways.iter().filter(|(id, gateway)| gateway.is_shown() && board.shows(id));
-        let held: Vec<SeriesKey> = shown
+        let held: HashSet<SeriesKey> = board
+            .shown_gateways()
             .flat_map(|(_, gateway)| gateway.series.values())
             .filter(|series| series.held)
             .map(|series| series.key)

@@ -1,7 +1,7 @@
 //! What a metric family is called and what it means.
 
 /// The beginning of every name.
-pub(super) const PREFIX: &str = "emr_serverless_spark_";
+pub const PREFIX: &str = "emr_serverless_spark_";
 
 /// The type of a family, as Prometheus's text format names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,10 +3,13 @@
 //! compressed again.
 
 use std::ops::Range;
+use std::sync::Weak;
 
 use bytes::Bytes;
 use crc32fast::Hasher;
 use flate2::{Compress, Compression, FlushCompress, Status};
+
+use super::body::shared;
 
 /// A segment holds whole parts of a page, at least this many bytes of them: small ones compress badly alone.
 const SEGMENT_BYTES_MIN: usize = 64 * 1024;
@@ -28,6 +31,7 @@ pub struct Gzip {
     /// Of what the segments hold, and how many bytes that is.
     checksum: Hasher,
     length: usize,
+    memory: Weak<()>,
 }
 
 #[derive(Debug)]
@@ -71,7 +75,13 @@ impl Gzip {
             length += bytes;
             segments.push(Segment { plain, checksum, place: start..file.len() });
         }
-        Self { file: file.into(), segments, checksum: all, length }
+        let (file, memory) = shared(file);
+        Self { file, segments, checksum: all, length, memory }
+    }
+
+    /// Tells for as long as somebody holds a part of it.
+    pub fn memory(&self) -> Weak<()> {
+        Weak::clone(&self.memory)
     }
 
     /// The whole file, in parts: the page, and `end` behind it.

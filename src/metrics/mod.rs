@@ -22,6 +22,6 @@ pub use board::{Active, Board, Failure, SessionsView, TargetStatus, View};
 pub use body::Body;
 pub use exposition::{Exposition, Rendered};
 pub use families::catalogue;
-pub use family::{Family, Kind};
+pub use family::{Family, Kind, PREFIX};
 pub use gzip::Gzip;
 pub use own::{ApiMetrics, LedgerMetrics, OwnFamily, OwnMetrics, SweepMetrics};

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::usage;
 use crate::metrics::Family;
 use crate::metrics::board::View;
 use crate::metrics::page::Page;
@@ -23,7 +22,9 @@ pub(super) const FAMILIES: &[&Family] = &[&PRICE, &BUDGET];
 
 pub(super) fn render(view: View<'_>, page: &mut Page) {
     let pricing = view.pricing;
-    let queues: BTreeSet<_> = usage::shown(view)
+    let queues: BTreeSet<_> = view
+        .board
+        .shown_gateways()
         .flat_map(|(id, gateway)| gateway.series.keys().map(|queue| (&id.workspace, queue.as_str())))
         .collect();
     page.family(&PRICE, |page| {

@@ -73,7 +73,7 @@ pub(super) fn render(view: View<'_>, page: &mut Page) {
     figure(view, page, &MEMORY, |series| counted(series).memory_byte_seconds());
     figure(view, page, &CREATED, |series| if series.held { 0.0 } else { float(series.created) });
     page.family(&ENDED, |page| {
-        for (id, gateway) in shown(view) {
+        for (id, gateway) in view.board.shown_gateways() {
             let zero = zero_at(view, id, gateway);
             for (queue, series) in &gateway.series {
                 for (state, count) in [("terminated", series.terminated), ("error", series.error)] {
@@ -85,7 +85,7 @@ pub(super) fn render(view: View<'_>, page: &mut Page) {
         }
     });
     page.family(&DURATION, |page| {
-        for (id, gateway) in shown(view) {
+        for (id, gateway) in view.board.shown_gateways() {
             // While all of a new gateway is held at zero, so are its durations.
             let held = !gateway.series.is_empty() && gateway.series.values().all(|series| series.held);
             let durations = if held { &gateway.durations.emptied() } else { &gateway.durations };
@@ -113,19 +113,9 @@ fn counted(series: &SeriesTotals) -> Usage {
     if series.held { Usage::ZERO } else { series.usage() }
 }
 
-/// The gateways whose baseline is complete and that are still there.
-pub(super) fn shown(view: View<'_>) -> impl Iterator<Item = (&GatewayId, &GatewayTotals)> {
-    view.board
-        .ledger
-        .gateways
-        .iter()
-        .filter(move |(id, gateway)| gateway.is_shown() && view.board.shows(id))
-        .map(|(id, gateway)| (id, &**gateway))
-}
-
 fn figure(view: View<'_>, page: &mut Page, family: &Family, of: impl Fn(&SeriesTotals) -> f64) {
     page.family(family, |page| {
-        for (id, gateway) in shown(view) {
+        for (id, gateway) in view.board.shown_gateways() {
             let zero = zero_at(view, id, gateway).filter(|_| family.kind == Kind::Counter);
             for (queue, series) in &gateway.series {
                 let labels = [id.workspace.workspace_id.as_str(), &id.livy_compute_id, queue];

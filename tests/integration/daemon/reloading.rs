@@ -424,6 +424,30 @@ fn an_account_by_another_name_takes_its_workspaces_over() {
 }
 
 #[test]
+fn the_status_tells_of_no_keys_that_were_of_other_settings() {
+    let lab = Lab::new(world());
+    let settings = settings(&lab);
+    let daemon = settings.start();
+    lab.settle(&daemon);
+    let held = || {
+        let json: serde_json::Value = serde_json::from_str(&daemon.get("/api/v1/status").1).unwrap();
+        json["credentials"][0]["held"].as_bool().unwrap()
+    };
+    assert!(held());
+    let text = std::fs::read_to_string(&settings.file).unwrap();
+    let line = text.lines().find(|line| line.starts_with("    credentials: ")).unwrap();
+    // Nobody listens there.
+    edit(&settings.file, line, "    credentials: {type: credentials_uri, uri: 'http://127.0.0.1:1/keys'}");
+    reload(&daemon);
+    assert!(!held());
+    daemon.until("failures", |page| {
+        let failing = metric("exporter_sweep_failure_info").count_in(page);
+        if failing > 0 { Ok(()) } else { Err("none".to_owned()) }
+    });
+    assert!(!held());
+}
+
+#[test]
 fn keys_that_were_revoked_are_replaced_and_all_goes_on_at_once() {
     let lab = Lab::new(world());
     let settings = patient(&lab);
