@@ -36,6 +36,8 @@ ARG TARGETARCH
 ARG REVISION=
 ARG BUILD_DATE=
 COPY src src
+# Pages of the program.
+COPY docs docs
 # The stubs are younger than the sources that replace them, and cargo goes by age.
 RUN touch src/main.rs src/lib.rs \
     && mkdir -p /image/usr/bin \

@@ -20,8 +20,8 @@ CHART = ROOT / "deploy/helm" / NAME
 VERSION = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(encoding="utf-8"), re.M).group(1)
 # Whose schemas tools.sh installs. helm has to be told: built as a Go module, it takes itself for one of Kubernetes 1.20.
 KUBERNETES = re.search(r"(?m)^KUBERNETES=(\S+)", (ROOT / "deploy/tests/tools.sh").read_text(encoding="utf-8")).group(1)
-# What `make test-deploy` builds first, with scripts/static-build.sh: one static file.
-PROGRAM = Path(os.environ.get("STATIC_PROGRAM", ROOT / "target/x86_64-unknown-linux-musl/release" / NAME))
+# The program of the image, which deploy/tests/image.sh builds; or another static one, while the tests are written.
+PROGRAM = Path(os.environ.get("STATIC_PROGRAM", ROOT / "target/deploy-image" / NAME))
 
 
 def run(*command, check=True, **options) -> subprocess.CompletedProcess:
