@@ -35,12 +35,12 @@ for architecture in $architectures; do
     directory=$name-$version.linux-$architecture
     mkdir -p "$stage/$directory"
     install -m 0755 "$program" "$stage/$directory/$name"
-    cp README.md CHANGELOG.md LICENSE compose.yaml "$stage/$directory/"
+    cp README.md CHANGELOG.md LICENSE "$stage/$directory/"
     cp --recursive --dereference config docs "$stage/$directory/"
     mkdir "$stage/$directory/dashboards"
     cp dashboards/*.json "$stage/$directory/dashboards/"
     mkdir -p "$stage/$directory/deploy"
-    cp --recursive deploy/systemd deploy/compose "$stage/$directory/deploy/"
+    cp --recursive deploy/systemd "$stage/$directory/deploy/"
     cp "$out/$name-$version.cdx.json" "$stage/$directory/sbom.cdx.json"
     pack "$directory" "$directory.tar.gz"
 done

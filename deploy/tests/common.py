@@ -24,9 +24,14 @@ KUBERNETES = re.search(r"(?m)^KUBERNETES=(\S+)", (ROOT / "deploy/tests/tools.sh"
 PROGRAM = Path(os.environ.get("STATIC_PROGRAM", ROOT / "target/deploy-image" / NAME))
 
 
+def search_path() -> str:
+    """The tools' own programs before those of the system."""
+    return f"{TOOLS}/bin:{TOOLS}/venv/bin:{os.environ['PATH']}"
+
+
 def run(*command, check=True, **options) -> subprocess.CompletedProcess:
-    """Runs a program in the root of the repository; the tools' own before those of the system."""
-    environment = dict(os.environ, PATH=f"{TOOLS}/bin:{TOOLS}/venv/bin:{os.environ['PATH']}", **options.pop("env", {}))
+    """Runs a program in the root of the repository."""
+    environment = os.environ | {"PATH": search_path()} | options.pop("env", {})
     command = [str(part) for part in command]
     done = subprocess.run(
         command, cwd=options.pop("cwd", ROOT), env=environment, text=True, capture_output=True, check=False, **options

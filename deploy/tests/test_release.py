@@ -43,7 +43,7 @@ class Release(TestCase):
         self.assertTrue(all(member.isfile() or member.isdir() for member in members))
         kept = [path.relative_to(ROOT) for pattern in ["dashboards/*.json", "config/**/*.y*ml", "docs/**/*.md"]
                 for path in ROOT.glob(pattern)]
-        kept += ["README.md", "CHANGELOG.md", "LICENSE", "compose.yaml", f"deploy/systemd/{NAME}.service", "sbom.cdx.json", NAME]
+        kept += ["README.md", "CHANGELOG.md", "LICENSE", f"deploy/systemd/{NAME}.service", "sbom.cdx.json", NAME]
         for path in kept:
             self.assertIn(f"{directory}/{path}", names)
         root = self.directory / directory
