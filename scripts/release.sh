@@ -24,7 +24,7 @@ pack() {
     find "$stage/$1" -type f -perm -u+x -exec chmod 0755 {} +
     find "$stage/$1" -type f ! -perm -u+x -exec chmod 0644 {} +
     tar --create --directory "$stage" --dereference --sort=name --owner=0 --group=0 --numeric-owner \
-        --mtime="@$SOURCE_DATE_EPOCH" --format=gnu "$1" | gzip --no-name --best >"$out/$2"
+        --mtime="@$SOURCE_DATE_EPOCH" --format=gnu "$1" | gzip --best >"$out/$2"
 }
 
 scripts/sbom.py >"$out/$name-$version.cdx.json"

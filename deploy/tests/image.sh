@@ -48,7 +48,8 @@ for file in "${CARGO_HOME:-$HOME/.cargo}/config.toml" "$HOME/.config/pip/pip.con
     esac
     [ ! -e "$file" ] || set -- "$@" --volume="$file:$inside:ro"
 done
-podman build --isolation=chroot --format=docker --ulimit=nofile=65536:65536 --from="$base" --tag="localhost/$name:test-deploy" \
+files=$(ulimit -H -n)
+podman build --isolation=chroot --format=docker --ulimit="nofile=$files:$files" --from="$base" --tag="localhost/$name:test-deploy" \
     --build-arg=REVISION="$EMR_SPARK_EXPORTER_BUILD_REVISION" --build-arg=BUILD_DATE="$EMR_SPARK_EXPORTER_BUILD_DATE" "$@" .
 
 container=$(podman create "localhost/$name:test-deploy")
