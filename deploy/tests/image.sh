@@ -52,6 +52,8 @@ files=$(ulimit -H -n)
 podman build --isolation=chroot --format=docker --ulimit="nofile=$files:$files" --from="$base" --tag="localhost/$name:test-deploy" \
     --build-arg=REVISION="$EMR_SPARK_EXPORTER_BUILD_REVISION" --build-arg=BUILD_DATE="$EMR_SPARK_EXPORTER_BUILD_DATE" "$@" .
 
-container=$(podman create "localhost/$name:test-deploy")
+container=$(podman create --no-healthcheck "localhost/$name:test-deploy")
 podman cp "$container:/usr/bin/$name" "$out/$name"
 podman rm "$container" >/dev/null
+# What it has to say of itself: whoever commits meanwhile need not build anew.
+echo "$EMR_SPARK_EXPORTER_BUILD_REVISION" >"$out/revision"
