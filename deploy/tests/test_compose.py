@@ -39,6 +39,11 @@ class Compose(TestCase):
                 for port in service["ports"]:
                     self.assertEqual(port["host_ip"], "127.0.0.1")
 
+    def test_its_prometheus_is_the_one_of_the_tests(self):
+        # As a Go module, Prometheus 3.15.0 is called v0.315.0.
+        minor, patch = re.search(r"prometheus/prometheus@v0\.3(\d+)\.(\d+) ", read("deploy/tests/tools.sh")).groups()
+        self.assertEqual(self.services["prometheus"]["image"], f"prom/prometheus:v3.{minor}.{patch}")
+
     def test_what_it_mounts_is_there(self):
         for name, service in self.services.items():
             for volume in service.get("volumes", []):

@@ -86,6 +86,7 @@ class Image(TestCase):
         done = run(*PODMAN, "run", "--rm", *CONFINED, TAG, "version")
         self.assertIn(f"version {VERSION} ", done.stdout)
         self.assertIn(revision(), done.stdout)
+        self.assertIn(self.described["Config"]["Labels"]["org.opencontainers.image.created"], done.stdout)
 
     def test_it_holds_certificates_a_license_and_nothing_else(self):
         container = run(*PODMAN, "create", "--no-healthcheck", TAG).stdout.strip()
