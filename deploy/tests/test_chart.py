@@ -156,7 +156,7 @@ class Chart(TestCase):
         for path in files:
             self.assertEqual(json.loads(dashboards[path.name]), json.loads(path.read_text(encoding="utf-8")))
 
-    def test_the_settings_are_good_ones(self):
+    def test_settings_and_flags_are_good_ones(self):
         keys = self.directory / "keys"
         keys.mkdir()
         for name in ["access-key-id", "access-key-secret"]:
@@ -168,7 +168,12 @@ class Chart(TestCase):
                 path = self.file("exporter.yaml", config.replace(mounted, str(keys)))
                 env = {"ALIBABA_CLOUD_ROLE_ARN": "acs:ram::1:role/r", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN": "acs:ram::1:oidc-provider/p",
                        "ALIBABA_CLOUD_OIDC_TOKEN_FILE": str(keys / "access-key-id")}
-                run(PROGRAM, "check-config", f"--config.file={path}", env=env)
+                (container, *_) = self.one("StatefulSet", values)["spec"]["template"]["spec"]["containers"]
+                command, *flags = container["args"]
+                self.assertEqual(command, "serve")
+                flags = [flag.replace(f"/etc/{NAME}/exporter.yaml", str(path)) for flag in flags]
+                self.assertIn(f"--config.file={path}", flags)
+                run(PROGRAM, "check-config", *flags, env=env)
                 self.assertEqual(mounted in config, values is not None)
 
     def test_the_secret_serves_accounts_without_credentials_alone(self):
