@@ -14,7 +14,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY deploy/image/requirements.txt deploy/image/
-COPY scripts/static-tools.sh scripts/static-build.sh scripts/
+COPY scripts/static-tools.sh scripts/
 # Outside of target/, which later steps write to.
 ENV STATIC_VENV=/opt/static-venv CARGO_INCREMENTAL=0
 RUN scripts/static-tools.sh
@@ -23,6 +23,7 @@ RUN scripts/static-tools.sh
 FROM compilers AS dependencies
 ARG TARGETARCH
 COPY Cargo.toml Cargo.lock ./
+COPY scripts/static-build.sh scripts/
 RUN mkdir -p src tests/integration benches/figures \
     && echo 'fn main() {}' > src/main.rs \
     && cp src/main.rs tests/integration/main.rs \
@@ -36,6 +37,8 @@ ARG TARGETARCH
 ARG REVISION=
 ARG BUILD_DATE=
 COPY src src
+# Pages of the program.
+COPY docs docs
 # The stubs are younger than the sources that replace them, and cargo goes by age.
 RUN touch src/main.rs src/lib.rs \
     && mkdir -p /image/usr/bin \

@@ -27,10 +27,11 @@ unit:
 	RUST_TEST_THREADS=6 $(CARGO) test --locked --test integration
 	$(CARGO) test --locked --doc
 
-# Needs Go 1.26 or later. Image, compose file, chart, unit, release, rules and dashboards, by the field's own tools; then the tests
-# with a Prometheus in them once more, with Prometheus 3 in the place of Debian's.
-test-deploy: static
+# Needs Go 1.26 or later, and root for containers. Image, compose file, chart, unit, release, rules and dashboards, by the field's own
+# tools; then the tests with a Prometheus in them once more, with Prometheus 3 in the place of Debian's.
+test-deploy:
 	deploy/tests/tools.sh
+	deploy/tests/image.sh
 	target/deploy-tools/venv/bin/python -m unittest discover --start-directory deploy/tests --verbose
 	PATH="$(CURDIR)/target/deploy-tools/bin:$$PATH" $(CARGO) test --locked --test integration -- prom kit
 

@@ -24,7 +24,7 @@ pack() {
     find "$stage/$1" -type f -perm -u+x -exec chmod 0755 {} +
     find "$stage/$1" -type f ! -perm -u+x -exec chmod 0644 {} +
     tar --create --directory "$stage" --dereference --sort=name --owner=0 --group=0 --numeric-owner \
-        --mtime="@$SOURCE_DATE_EPOCH" --format=gnu "$1" | gzip --no-name --best >"$out/$2"
+        --mtime="@$SOURCE_DATE_EPOCH" --format=gnu "$1" | gzip --best >"$out/$2"
 }
 
 scripts/sbom.py >"$out/$name-$version.cdx.json"
@@ -35,12 +35,12 @@ for architecture in $architectures; do
     directory=$name-$version.linux-$architecture
     mkdir -p "$stage/$directory"
     install -m 0755 "$program" "$stage/$directory/$name"
-    cp README.md CHANGELOG.md LICENSE compose.yaml "$stage/$directory/"
+    cp README.md CHANGELOG.md LICENSE "$stage/$directory/"
     cp --recursive --dereference config docs "$stage/$directory/"
     mkdir "$stage/$directory/dashboards"
     cp dashboards/*.json "$stage/$directory/dashboards/"
     mkdir -p "$stage/$directory/deploy"
-    cp --recursive deploy/systemd deploy/compose "$stage/$directory/deploy/"
+    cp --recursive deploy/systemd "$stage/$directory/deploy/"
     cp "$out/$name-$version.cdx.json" "$stage/$directory/sbom.cdx.json"
     pack "$directory" "$directory.tar.gz"
 done

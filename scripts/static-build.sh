@@ -19,6 +19,10 @@ if [ ! -x "$venv/bin/cargo-zigbuild" ]; then
     exit 69
 fi
 
+# zig compiles its libc in one go, and has all files of it open.
+# shellcheck disable=SC3045 # dash and bash have it
+ulimit -S -n "$(ulimit -H -n)"
+
 # No path of this machine in the program: the same sources make the same file in any directory.
 home=${CARGO_HOME:-$HOME/.cargo}
 remap="--remap-path-prefix=$PWD=/source --remap-path-prefix=$home=/cargo"

@@ -20,13 +20,18 @@ CHART = ROOT / "deploy/helm" / NAME
 VERSION = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(encoding="utf-8"), re.M).group(1)
 # Whose schemas tools.sh installs. helm has to be told: built as a Go module, it takes itself for one of Kubernetes 1.20.
 KUBERNETES = re.search(r"(?m)^KUBERNETES=(\S+)", (ROOT / "deploy/tests/tools.sh").read_text(encoding="utf-8")).group(1)
-# What `make test-deploy` builds first, with scripts/static-build.sh: one static file.
-PROGRAM = Path(os.environ.get("STATIC_PROGRAM", ROOT / "target/x86_64-unknown-linux-musl/release" / NAME))
+# The program of the image, which deploy/tests/image.sh builds; or another static one, while the tests are written.
+PROGRAM = Path(os.environ.get("STATIC_PROGRAM", ROOT / "target/deploy-image" / NAME))
+
+
+def search_path() -> str:
+    """The tools' own programs before those of the system."""
+    return f"{TOOLS}/bin:{TOOLS}/venv/bin:{os.environ['PATH']}"
 
 
 def run(*command, check=True, **options) -> subprocess.CompletedProcess:
-    """Runs a program in the root of the repository; the tools' own before those of the system."""
-    environment = dict(os.environ, PATH=f"{TOOLS}/bin:{TOOLS}/venv/bin:{os.environ['PATH']}", **options.pop("env", {}))
+    """Runs a program in the root of the repository."""
+    environment = os.environ | {"PATH": search_path()} | options.pop("env", {})
     command = [str(part) for part in command]
     done = subprocess.run(
         command, cwd=options.pop("cwd", ROOT), env=environment, text=True, capture_output=True, check=False, **options

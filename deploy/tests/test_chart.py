@@ -1,6 +1,7 @@
 """The Helm chart: linted and rendered by helm, its manifests held against the schemas of Kubernetes and the Prometheus Operator."""
 
 import json
+import re
 import unittest
 
 from common import CHART, NAME, PROGRAM, ROOT, TOOLS, VERSION, TestCase, documents, helm, read, run, yaml
@@ -17,6 +18,8 @@ REFUSED = [
     ({"rrsa": {"roleArn": "acs:ram::1:role/r"}}, "oidcProviderArn"),
     ({"persistence": {"accessModes": ["ReadWriteMany"]}}, "accessModes"),
     ({"podDisruptionBudget": {"maxUnavailable": 2}}, "maxUnavailable"),
+    ({"serviceMonitor": {"basicAuth": {"username": {"name": "web", "key": "user"}}}}, "set guarded"),
+    ({"config": {"web": {"enable_lifecycle": True}}}, "enable_lifecycle"),
 ]
 
 
@@ -82,6 +85,58 @@ class Chart(TestCase):
         self.assertEqual(spec["replicas"], 1)
         self.assertEqual(spec["volumeClaimTemplates"][0]["metadata"]["name"], "ledger")
 
+    def test_a_changed_setting_replaces_the_pod_unless_a_reload_is_wanted(self):
+        quiet, verbose = ({"config": {"log": {"level": level}}} for level in ["info", "debug"])
+        templates = [self.one("StatefulSet", values)["spec"]["template"] for values in (quiet, verbose)]
+        self.assertNotEqual(*(template["metadata"]["annotations"] for template in templates))
+        self.assertNotIn("--web.enable-lifecycle", templates[0]["spec"]["containers"][0]["args"])
+        templates = [self.one("StatefulSet", values | {"restartOnConfigChange": False})["spec"]["template"] for values in (quiet, verbose)]
+        self.assertEqual(*templates)
+        self.assertIn("--web.enable-lifecycle", templates[0]["spec"]["containers"][0]["args"])
+        # What changes is mounted as a directory: the kubelet renews a file below it, but none that is mounted by itself.
+        mounts = {mount["name"]: mount for mount in templates[0]["spec"]["containers"][0]["volumeMounts"]}
+        self.assertNotIn("subPath", mounts["config"])
+
+    def test_probes_ask_where_they_are_let_in(self):
+        def probes(values):
+            container = self.one("StatefulSet", values)["spec"]["template"]["spec"]["containers"][0]
+            return [container[f"{name}Probe"] for name in ["startup", "liveness", "readiness"]]
+
+        for scheme in ["HTTP", "HTTPS"]:
+            asked = [(probe["httpGet"]["path"], probe["httpGet"]["scheme"]) for probe in probes({"scheme": scheme})]
+            self.assertEqual(asked, [("/-/healthy", scheme), ("/-/healthy", scheme), ("/-/ready", scheme)])
+        self.assertEqual([probe["tcpSocket"] for probe in probes({"guarded": True})], [{"port": "http"}] * 3)
+
+    def test_keys_come_as_files_and_roles_by_the_service_account(self):
+        everything = CHART / "ci/everything-values.yaml"
+        spec = self.one("StatefulSet", everything)["spec"]["template"]["spec"]
+        volumes = {volume["name"]: volume for volume in spec["volumes"]}
+        self.assertEqual(volumes["keys"]["secret"]["secretName"], "exporter-keys")
+        token = volumes["rrsa-token"]["projected"]["sources"][0]["serviceAccountToken"]
+        self.assertEqual(token["audience"], "sts.aliyuncs.com")
+        variables = {variable["name"]: variable["value"] for variable in spec["containers"][0]["env"]}
+        mounts = {mount["name"]: mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
+        self.assertEqual(variables["ALIBABA_CLOUD_OIDC_TOKEN_FILE"], f"{mounts['rrsa-token']}/{token['path']}")
+        annotations = self.one("ServiceAccount", everything)["metadata"]["annotations"]
+        self.assertEqual(annotations["pod-identity.alibabacloud.com/role-name"], "spark-exporter")
+
+    def test_what_selects_pods_selects_this_one(self):
+        rendered = {manifest["kind"]: manifest for manifest in self.render(CHART / "ci/everything-values.yaml")}
+        labels = rendered["StatefulSet"]["spec"]["template"]["metadata"]["labels"]
+        service = rendered["Service"]
+        selectors = [service["spec"]["selector"], *(rendered[kind]["spec"][field]["matchLabels"] for kind, field in
+                     [("StatefulSet", "selector"), ("NetworkPolicy", "podSelector"), ("PodDisruptionBudget", "selector")])]
+        for selector in selectors:
+            # No version: a selector may not change.
+            self.assertEqual(set(selector), {"app.kubernetes.io/name", "app.kubernetes.io/instance"})
+            self.assertLessEqual(selector.items(), labels.items())
+        monitored = rendered["ServiceMonitor"]["spec"]
+        self.assertLessEqual(monitored["selector"]["matchLabels"].items(), service["metadata"]["labels"].items())
+        self.assertEqual(monitored["endpoints"][0]["port"], service["spec"]["ports"][0]["name"])
+        # The alert for an exporter that is down looks for it.
+        job = next(rule["replacement"] for rule in monitored["endpoints"][0]["relabelings"] if rule["targetLabel"] == "job")
+        self.assertIn("emr-serverless-spark", job)
+
     def test_names_stay_short_enough(self):
         name = self.one("StatefulSet", CHART / "ci/existing-claim-values.yaml")["metadata"]["name"]
         self.assertLessEqual(len(name), 52)
@@ -101,7 +156,7 @@ class Chart(TestCase):
         for path in files:
             self.assertEqual(json.loads(dashboards[path.name]), json.loads(path.read_text(encoding="utf-8")))
 
-    def test_the_settings_are_good_ones(self):
+    def test_settings_and_flags_are_good_ones(self):
         keys = self.directory / "keys"
         keys.mkdir()
         for name in ["access-key-id", "access-key-secret"]:
@@ -113,7 +168,12 @@ class Chart(TestCase):
                 path = self.file("exporter.yaml", config.replace(mounted, str(keys)))
                 env = {"ALIBABA_CLOUD_ROLE_ARN": "acs:ram::1:role/r", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN": "acs:ram::1:oidc-provider/p",
                        "ALIBABA_CLOUD_OIDC_TOKEN_FILE": str(keys / "access-key-id")}
-                run(PROGRAM, "check-config", f"--config.file={path}", env=env)
+                (container, *_) = self.one("StatefulSet", values)["spec"]["template"]["spec"]["containers"]
+                command, *flags = container["args"]
+                self.assertEqual(command, "serve")
+                flags = [flag.replace(f"/etc/{NAME}/exporter.yaml", str(path)) for flag in flags]
+                self.assertIn(f"--config.file={path}", flags)
+                run(PROGRAM, "check-config", *flags, env=env)
                 self.assertEqual(mounted in config, values is not None)
 
     def test_the_secret_serves_accounts_without_credentials_alone(self):
@@ -128,13 +188,13 @@ class Chart(TestCase):
                 self.assertNotEqual(done.returncode, 0)
                 self.assertIn(message, done.stderr)
 
-    def test_every_value_is_in_the_schema_and_its_comments_name_real_ones(self):
+    def test_every_value_is_in_the_schema_and_used(self):
         schema = json.loads((CHART / "values.schema.json").read_text())
         values = yaml.safe_load((CHART / "values.yaml").read_text())
         self.assertEqual(set(values) | {"global"}, set(schema["properties"]))
         templates = "".join(path.read_text() for path in (CHART / "templates").iterdir())
-        for value in values:
-            self.assertIn(f".Values.{value}", templates)
+        used = set(re.findall(r"[.$][Vv]alues\.(\w+)", templates))
+        self.assertEqual(set(values), used)
 
     def test_the_documentation_renders_what_it_shows(self):
         shown = read(CHART / "README.md").split("```yaml\n")[1].split("```")[0]

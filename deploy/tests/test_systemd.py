@@ -3,7 +3,11 @@
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
+import threading
+import time
 import unittest
 
 from common import NAME, PROGRAM, ROOT, TestCase, free_port, read, run, until_ready
@@ -49,6 +53,58 @@ class Unit(TestCase):
         for path in [f"/usr/bin/{NAME}", f"/etc/{NAME}/exporter.yaml", f"/etc/default/{NAME}", f"/var/lib/{NAME}"]:
             self.assertIn(path, text)
             self.assertIn(path, read("docs/deployment.md"))
+
+    def test_the_program_does_what_the_unit_expects(self):
+        """Started, fed to the watchdog, reloaded and ended by the unit's own lines, with this test in the place of systemd."""
+        service = dict(re.findall(r"(?m)^(\w+)=(.*)$", UNIT.read_text()))
+        self.assertEqual((service["Type"], service["NotifyAccess"]), ("notify", "main"))
+        keys = self.file("key", "example")
+        # Nobody answers there: a daemon starts and reloads all the same.
+        account = {"name": "default", "regions": ["cn-hangzhou"], "endpoint": f"http://127.0.0.1:{free_port()}",
+                   "credentials": {"type": "static", "access_key_id_file": str(keys), "access_key_secret_file": str(keys)}}
+        settings = {"accounts": [account], "web": {"listen_address": f"127.0.0.1:{free_port()}"}}
+        self.file("exporter.yaml", settings)
+        here = {f"/usr/bin/{NAME}": str(PROGRAM), f"/etc/{NAME}": str(self.directory)}
+        command = service["ExecStart"]
+        for path, replaced in here.items():
+            self.assertIn(path, command)
+            command = command.replace(path, replaced)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, open(self.directory / "log", "w", encoding="utf-8") as log:
+            systemd.bind(str(self.directory / "notify"))
+            told: list[str] = []
+            # All the time, as systemd does: a socket that is full holds up whoever writes to it.
+            threading.Thread(target=self.listen, args=(systemd, told), daemon=True).start()
+            environment = os.environ | {"NOTIFY_SOCKET": f"{self.directory}/notify", "WATCHDOG_USEC": str(int(service["WatchdogSec"]) * 10_000),
+                                        "EMR_SPARK_EXPORTER__LEDGER__PATH": str(self.directory / "ledger.db")}
+            process = subprocess.Popen(command.split(), env=environment, stdout=log, stderr=log)
+            try:
+                self.until(lambda: {"READY=1", "WATCHDOG=1"} <= set(told))
+                self.file("exporter.yaml", settings | {"log": {"level": "debug"}})
+                run(*service["ExecReload"].replace("$MAINPID", str(process.pid)).split())
+                self.until(lambda: "the settings are in force" in (self.directory / "log").read_text())
+            finally:
+                process.send_signal(getattr(signal, service["KillSignal"]))
+                code = process.wait(timeout=60)
+            self.until(lambda: "STOPPING=1" in told)
+            self.assertEqual(code, 0)
+        # Settings that are refused are no reason to start again.
+        self.file("exporter.yaml", {"accounts": []})
+        self.assertIn(str(run(*command.split(), check=False).returncode), service["RestartPreventExitStatus"].split())
+
+    def listen(self, systemd: socket.socket, told: list[str]):
+        while True:
+            try:
+                told += systemd.recv(4096).decode().splitlines()
+            except OSError:
+                return
+
+    def until(self, holds):
+        """A minute is a bound on a hang, no measure of speed."""
+        for _ in range(240):
+            if holds():
+                return
+            time.sleep(0.25)
+        self.fail("it did not happen")
 
     def test_the_program_needs_no_system_call_that_the_unit_refuses(self):
         trace = self.directory / "trace"

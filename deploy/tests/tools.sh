@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the tools of `make test-deploy` into target/deploy-tools: programs of the Go modules below, at these versions,
-# Kubernetes' own schemas, Python packages, and Debian's podman, runc and strace. Does nothing where they are installed.
+# Kubernetes' own schemas, Python packages, and Debian packages. Does nothing where they are installed.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -27,7 +27,8 @@ if ! command -v go >/dev/null 2>&1; then
     exit 69
 fi
 missing=
-for pair in podman:podman runc:runc strace:strace systemd-analyze:systemd python3:python3 cc:gcc; do
+for pair in podman:podman runc:runc /usr/lib/podman/netavark:netavark mmdebstrap:mmdebstrap qemu-aarch64-static:qemu-user-static strace:strace \
+    systemd-analyze:systemd readelf:binutils ps:procps python3:python3 cc:gcc; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing="$missing python3-venv"
@@ -40,8 +41,9 @@ if [ -n "$missing" ]; then
     DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $missing
 fi
 
-# A tool may ask for a newer Go than this one: it is then fetched as a module, like everything else.
-export GOTOOLCHAIN=auto GOFLAGS=-trimpath CGO_ENABLED=0
+# A tool may ask for a newer Go than this one: it is then fetched as a module, like everything else. Prometheus comes without the
+# clients of thirty clouds that it could discover targets in, and all without what only a debugger reads: half of the time.
+export GOTOOLCHAIN=auto GOWORK=off CGO_ENABLED=0 GOFLAGS="-trimpath -tags=remove_all_sd '-ldflags=-s -w'"
 
 field() { # field NAME MODULE: what `go mod download` says of it
     go mod download -json "$2" | python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"
@@ -49,20 +51,21 @@ field() { # field NAME MODULE: what `go mod download` says of it
 
 echo "$PROGRAMS" | while read -r name module package sum; do
     [ -n "$name" ] || continue
-    installed=$tools/$(echo "$module" | tr '/' '_')
+    directory=$(echo "$module" | tr '/' '_')
+    installed=$tools/$directory
     if [ ! -x "$installed/$name" ]; then
         echo "Building $name of $module"
         [ -z "$sum" ] || export GONOSUMDB="${module%@*}"
         found=$(field Sum "$module")
-        directory=$(field Dir "$module")
+        sources=$(field Dir "$module")
         unset GONOSUMDB
         if [ -n "$sum" ] && [ "$found" != "$sum" ]; then
             echo "$module is not what it was: its checksum is $found, not $sum" >&2
             exit 65
         fi
-        (cd "$directory" && go build -mod=readonly -o "$installed/$name" "$package")
+        (cd "$sources" && go build -mod=readonly -o "$installed/$name" "$package")
     fi
-    ln -sf "$installed/$name" "$tools/bin/$name"
+    ln -sf "../$directory/$name" "$tools/bin/$name"
 done
 
 wanted=$(sha256sum <deploy/tests/requirements.txt)
@@ -83,4 +86,4 @@ if [ ! -d "$schemas" ]; then
         "$operator/jsonnet/prometheus-operator" "$schemas.new"
     mv "$schemas.new" "$schemas"
 fi
-ln -sfn "$schemas" "$tools/schemas"
+ln -sfn "$(basename "$schemas")" "$tools/schemas"

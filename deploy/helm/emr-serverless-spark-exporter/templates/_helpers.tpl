@@ -45,6 +45,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{- /* What a probe asks, of (context, path). */ -}}
+{{- define "exporter.probe" -}}
+{{- $values := (first .).Values }}
+{{- if $values.guarded -}}
+tcpSocket: {port: http}
+{{- else if $values.serviceMonitor.basicAuth -}}
+{{- fail "serviceMonitor.basicAuth is set, so the exporter asks for passwords: set guarded, or its probes are refused" }}
+{{- else -}}
+httpGet: {path: {{ last . }}, port: http, scheme: {{ $values.scheme }}}
+{{- end }}
+{{- end }}
+
 {{- /* The settings: those of the values, and for an account without credentials the Secret's files. */ -}}
 {{- define "exporter.config" -}}
 {{- $config := deepCopy .Values.config }}
