@@ -156,6 +156,15 @@ class Chart(TestCase):
         for path in files:
             self.assertEqual(json.loads(dashboards[path.name]), json.loads(path.read_text(encoding="utf-8")))
 
+    def test_links_lead_where_the_values_say(self):
+        everything = {"prometheusRule": {"enabled": True}, "dashboards": {"enabled": True}}
+        texts = [yaml.safe_dump(manifest) for manifest in self.render({**everything, "documentationUrl": "https://git.example.com/docs/"})]
+        texts = [text for text in texts if "kind: PrometheusRule" in text or ".json" in text]
+        self.assertTrue(any("https://git.example.com/docs/runbooks/EmrSparkExporterDown.md" in text for text in texts))
+        for text in texts:
+            self.assertNotIn("/-/docs", text)
+        self.assertIn("/-/docs/runbooks", yaml.safe_dump_all(self.render(everything)))
+
     def test_settings_and_flags_are_good_ones(self):
         keys = self.directory / "keys"
         keys.mkdir()

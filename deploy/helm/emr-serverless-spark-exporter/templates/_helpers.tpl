@@ -75,3 +75,12 @@ httpGet: {path: {{ last . }}, port: http, scheme: {{ $values.scheme }}}
 {{- end }}
 {{- toYaml $config }}
 {{- end }}
+
+{{/* A file of rules or a dashboard, whose links to the documentation lead to where the values say: (list root text). */}}
+{{- define "exporter.linked" -}}
+{{- $text := index . 1 -}}
+{{- with (index . 0).Values.documentationUrl -}}
+{{- $text = regexReplaceAllLiteral "http://[^/]*/-/docs" $text (trimSuffix "/" .) -}}
+{{- end -}}
+{{- $text -}}
+{{- end }}
