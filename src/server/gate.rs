@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use hyper::body::{Body, Incoming};
 use hyper::header::{
-    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Response, StatusCode, Version};
 
 use super::activity::{Activity, Watched};
 use super::auth::Verdict;
@@ -33,7 +34,7 @@ pub(super) async fn answer(
             refusal(cut, is_http2)
         }
     };
-    let mut answer = answer;
+    let mut answer = if request.method() == Method::HEAD { head_only(answer) } else { answer };
     if let Some(web) = &front.web {
         for (name, value) in &web.armed().headers {
             // As in the toolkit, what a page says of itself stays.
@@ -42,6 +43,13 @@ pub(super) async fn answer(
     }
     let part_bytes_max = is_http2.then_some(HTTP2_PART_BYTES_MAX);
     Ok(answer.map(|body| Watched::new(body, part_bytes_max, answering)))
+}
+
+/// The same head without the body, which hyper leaves out by HTTP/1 alone.
+fn head_only(answer: Response<Chunks>) -> Response<Chunks> {
+    let (mut head, body) = answer.into_parts();
+    head.headers.insert(CONTENT_LENGTH, body.len().into());
+    Response::from_parts(head, Chunks::default())
 }
 
 async fn admit(front: &Front, request: &Request<Incoming>) -> Result<(), Cut> {

@@ -70,7 +70,6 @@ fn at_once<B>(server: &Server, request: &Request<B>) -> Response<Chunks> {
         refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return refusal;
     }
-    // A HEAD request gets the same head; hyper leaves the body out.
     match path {
         "/-/healthy" => text(StatusCode::OK, "healthy\n".into()),
         "/-/ready" => stage(server.readiness.stage()),

@@ -2,6 +2,7 @@
 
 mod config_files;
 mod healthcheck;
+mod http2;
 mod lifecycle;
 mod limits;
 mod passwords;
