@@ -1,5 +1,5 @@
-//! Passwords of basic authentication. Invariant: bcrypt runs off the serving threads, one at a time; a password that was
-//! checked before costs no more than a look; and an unknown user takes as long as a known one.
+//! Passwords of basic authentication. Invariant: bcrypt runs off the serving threads, one at a time, whether or not the client
+//! still waits; a password that was checked before costs no more than a look; and an unknown user takes as long as a known one.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-/// Passwords that may wait for their check; each takes tens of milliseconds.
+/// Passwords that may be checked or wait for it; each takes tens of milliseconds.
 const WAITING_MAX: usize = 32;
 /// Wrong passwords that are remembered, the latest.
 const WRONG_MAX: usize = 1_000;
@@ -30,9 +30,9 @@ pub(super) enum Verdict {
 /// What a check came to before; of the user, the hash and the password, by a digest with a salt of this process.
 #[derive(Debug)]
 pub(super) struct Passwords {
-    known: Mutex<Known>,
-    turn: Semaphore,
-    queue: Semaphore,
+    known: Arc<Mutex<Known>>,
+    turn: Arc<Semaphore>,
+    queue: Arc<Semaphore>,
     salt: [u8; 32],
 }
 
@@ -41,6 +41,16 @@ pub(super) struct Passwords {
 struct Known {
     right: Remembered,
     wrong: Remembered,
+}
+
+impl Known {
+    fn add(&mut self, digest: [u8; 32], is_right: bool) {
+        if is_right {
+            self.right.add(digest, RIGHT_MAX);
+        } else {
+            self.wrong.add(digest, WRONG_MAX);
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -66,9 +76,9 @@ impl Remembered {
 impl Default for Passwords {
     fn default() -> Self {
         Self {
-            known: Mutex::default(),
-            turn: Semaphore::new(1),
-            queue: Semaphore::new(WAITING_MAX),
+            known: Arc::default(),
+            turn: Arc::new(Semaphore::new(1)),
+            queue: Arc::new(Semaphore::new(WAITING_MAX)),
             salt: rand::random(),
         }
     }
@@ -84,21 +94,23 @@ impl Passwords {
         if let Some(verdict) = self.remembered(&digest) {
             return verdict;
         }
-        let Ok(_place) = self.queue.try_acquire() else { return Verdict::Busy };
-        let Ok(_turn) = self.turn.acquire().await else { return Verdict::Busy };
+        let Ok(place) = Arc::clone(&self.queue).try_acquire_owned() else { return Verdict::Busy };
+        let Ok(turn) = Arc::clone(&self.turn).acquire_owned().await else { return Verdict::Busy };
         // Others with the same password may have been first.
         if let Some(verdict) = self.remembered(&digest) {
             return verdict;
         }
-        let checked = tokio::task::spawn_blocking(move || bcrypt::verify(&*password, &hash));
-        let is_right = matches!(checked.await, Ok(Ok(true))) && user.is_some();
-        let mut known = self.known();
-        if is_right {
-            known.right.add(digest, RIGHT_MAX);
-            Verdict::Right
-        } else {
-            known.wrong.add(digest, WRONG_MAX);
-            Verdict::Wrong
+        let (known, is_known) = (Arc::clone(&self.known), user.is_some());
+        let check = move || {
+            // They are free again when bcrypt is done, not when the client hangs up.
+            let _held = (place, turn);
+            let is_right = bcrypt::verify(&*password, &hash).unwrap_or(false) && is_known;
+            known.lock().unwrap_or_else(PoisonError::into_inner).add(digest, is_right);
+            is_right
+        };
+        match tokio::task::spawn_blocking(check).await {
+            Ok(true) => Verdict::Right,
+            _ => Verdict::Wrong,
         }
     }
 

@@ -77,6 +77,29 @@ async fn those_who_wait_for_the_same_check_share_it() {
 }
 
 #[test]
+fn who_hangs_up_frees_no_place_before_the_check_is_over() {
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        // The only thread is taken: a check that has begun does not end.
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let holding = tokio::task::spawn_blocking(move || held.recv());
+        let (passwords, users) = (Passwords::default(), users(&[("a", "x")]));
+        let asked = basic("a", "x");
+        let mut check = Box::pin(passwords.check(&users, &asked));
+        assert!(futures_util::poll!(&mut check).is_pending());
+        drop(check);
+        let free = || (passwords.turn.available_permits(), passwords.queue.available_permits());
+        assert_eq!(free(), (0, WAITING_MAX - 1));
+        release.send(()).unwrap();
+        holding.await.unwrap().unwrap();
+        drop(passwords.turn.acquire().await.unwrap());
+        assert_eq!(free(), (1, WAITING_MAX));
+        // What it came to is not lost.
+        assert_eq!(passwords.known().right.digests.len(), 1);
+    });
+}
+
+#[test]
 fn what_is_remembered_is_bounded_and_wrong_passwords_push_out_no_right_one() {
     let mut known = Known::default();
     let digest = |number: u16| {
