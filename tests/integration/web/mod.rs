@@ -1,6 +1,7 @@
 //! The HTTP server's doors: TLS, passwords, limits, sockets, start and end.
 
 mod config_files;
+mod frames;
 mod healthcheck;
 mod http2;
 mod lifecycle;
