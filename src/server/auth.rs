@@ -1,5 +1,5 @@
 //! Passwords of basic authentication. Invariant: bcrypt runs off the serving threads, one at a time, whether or not the client
-//! still waits; a password that was checked before costs no more than a look; and an unknown user takes as long as a known one.
+//! still waits; a password that was checked before costs no more than a look; and whoever is refused was checked for as long, known or not.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -89,7 +89,8 @@ impl Passwords {
     pub(super) async fn check(&self, users: &BTreeMap<String, SecretString>, head: &HeaderMap) -> Verdict {
         let Some((name, password)) = credentials(head) else { return Verdict::Wrong };
         let user = users.get(&name);
-        let hash = user.map_or_else(|| unknown(users), |hash| hash.expose_secret().to_owned());
+        let hashes = hashes(users, user);
+        let hash = hashes.first().map_or("", String::as_str);
         let digest = self.digest([name.as_bytes(), hash.as_bytes(), password.as_bytes()]);
         if let Some(verdict) = self.remembered(&digest) {
             return verdict;
@@ -104,7 +105,7 @@ impl Passwords {
         let check = move || {
             // They are free again when bcrypt is done, not when the client hangs up.
             let _held = (place, turn);
-            let is_right = bcrypt::verify(&*password, &hash).unwrap_or(false) && is_known;
+            let is_right = matching(&hashes, &password) == Some(0) && is_known;
             known.lock().unwrap_or_else(PoisonError::into_inner).add(digest, is_right);
             is_right
         };
@@ -150,12 +151,31 @@ fn credentials(head: &HeaderMap) -> Option<(String, Arc<str>)> {
     Some((name.to_owned(), password.into()))
 }
 
-/// A hash that no password has, and that takes as long to check as the dearest of these.
-fn unknown(users: &BTreeMap<String, SecretString>) -> String {
-    let cost = |hash: &SecretString| {
-        hash.expose_secret().parse::<bcrypt::HashParts>().map_or(0, |parts| parts.get_cost())
-    };
-    let cost = users.values().map(cost).max().unwrap_or(10);
+/// What a password is compared with, one after the other until one matches: the hash of its user, then fakes that cost as much
+/// as is missing to the dearest hash of all; for an unknown user a fake as dear as that.
+fn hashes(users: &BTreeMap<String, SecretString>, user: Option<&SecretString>) -> Vec<String> {
+    let dearest = users.values().map(cost).max().unwrap_or(10);
+    match user {
+        // Each is twice as dear as the one before: a cost, and all from it on, are the next above.
+        Some(hash) => {
+            let missing = (cost(hash)..dearest).map(fake);
+            std::iter::once(hash.expose_secret().to_owned()).chain(missing).collect()
+        }
+        None => vec![fake(dearest)],
+    }
+}
+
+/// The first of them that a password has.
+fn matching(hashes: &[String], password: &str) -> Option<usize> {
+    hashes.iter().position(|hash| bcrypt::verify(password, hash).unwrap_or(false))
+}
+
+fn cost(hash: &SecretString) -> u32 {
+    hash.expose_secret().parse::<bcrypt::HashParts>().map_or(0, |parts| parts.get_cost())
+}
+
+/// A hash that no password has.
+fn fake(cost: u32) -> String {
     format!("$2b${cost:02}$abcdefghijklmnopqrstuu{}", "u".repeat(31))
 }
 

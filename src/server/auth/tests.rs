@@ -46,15 +46,31 @@ async fn another_hash_makes_what_was_remembered_worthless() {
 }
 
 #[test]
-fn an_unknown_user_is_compared_at_the_highest_cost_and_with_no_password() {
-    for cost in [4, 12, 31] {
-        let hashes = [4, cost].map(|cost| {
-            SecretString::from(format!("$2y${cost:02}$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"))
-        });
-        let users = ["a".to_owned(), "b".to_owned()].into_iter().zip(hashes).collect();
-        let parts: bcrypt::HashParts = unknown(&users).parse().unwrap();
-        assert_eq!(parts.get_cost(), cost);
+fn whoever_is_refused_has_cost_the_same() {
+    let hash = |cost: u32| {
+        SecretString::from(format!("$2y${cost:02}$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"))
+    };
+    let work = |hashes: &[String]| -> u64 {
+        hashes.iter().map(|hash| 1 << hash.parse::<bcrypt::HashParts>().unwrap().get_cost()).sum()
+    };
+    for costs in [[4, 4, 4], [4, 10, 12], [5, 31, 30]] {
+        let names = ["a", "b", "c"].map(str::to_owned);
+        let users: BTreeMap<_, _> = names.into_iter().zip(costs.map(hash)).collect();
+        let dearest = 1 << costs.iter().max().unwrap();
+        assert_eq!(work(&hashes(&users, None)), dearest);
+        for user in users.values() {
+            assert_eq!(work(&hashes(&users, Some(user))), dearest);
+            assert_eq!(hashes(&users, Some(user))[0], user.expose_secret());
+        }
     }
+}
+
+#[test]
+fn a_password_is_compared_with_all_until_one_matches() {
+    let right = bcrypt::hash("x", 4).unwrap();
+    assert_eq!(matching(&[fake(4), fake(5), right.clone()], "x"), Some(2));
+    assert_eq!(matching(&[right.clone(), right.clone()], "x"), Some(0));
+    assert_eq!(matching(&[fake(4), right], ""), None);
 }
 
 #[tokio::test]
