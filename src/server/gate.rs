@@ -13,7 +13,7 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 
 use super::activity::{Activity, Watched};
 use super::auth::Verdict;
-use super::{Chunks, Cut, Front, lifecycle, routes};
+use super::{Chunks, Cut, Front, routes};
 
 /// The largest part of a body that HTTP/2 is handed at a time: a frame, as clients allow it from the start.
 const HTTP2_PART_BYTES_MAX: usize = 16 * 1024;
@@ -27,7 +27,6 @@ pub(super) async fn answer(
     let answering = activity.request();
     let is_http2 = request.version() == Version::HTTP_2;
     let answer = match admit(&front, &request).await {
-        Ok(()) if lifecycle::concerns(&request) => lifecycle::answer(&front.server, &request).await,
         Ok(()) => routes::answer(&front.server, &request).await,
         Err(cut) => {
             front.observer.on_cut(cut);
