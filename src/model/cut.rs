@@ -15,6 +15,8 @@ label_enum! {
         LargeHead => "large_head",
         /// Path and query were longer than `web.uri_bytes_max`.
         LongUri => "long_uri",
+        /// What came by HTTP/1 was no request.
+        Malformed => "malformed",
         /// The request had a body.
         Body => "body",
         /// Nothing was asked for longer than `web.idle_timeout`.

@@ -28,12 +28,19 @@ struct State {
     unsent: Option<Instant>,
     /// The end of the latest of these.
     quiet: Instant,
+    /// Whether an answer has ended since then whose last bytes may still wait.
+    has_answered: bool,
 }
 
 impl Activity {
     pub(super) fn new() -> Self {
-        let quiet = Instant::now();
-        Self(Arc::new(Mutex::new(State { head: None, answers: Vec::new(), unsent: None, quiet })))
+        Self(Arc::new(Mutex::new(State {
+            head: None,
+            answers: Vec::new(),
+            unsent: None,
+            quiet: Instant::now(),
+            has_answered: false,
+        })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -97,6 +104,7 @@ impl Drop for Answering {
             state.answers.swap_remove(at);
         }
         state.quiet = Instant::now();
+        state.has_answered = true;
     }
 }
 
@@ -200,7 +208,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(context))?;
         let mut state = self.activity.state();
-        if state.unsent.take().is_some() {
+        // By HTTP/2, what is written may be the answer to a ping, which is no request.
+        if state.unsent.take().is_some() && (self.has_heads || std::mem::take(&mut state.has_answered)) {
             state.quiet = Instant::now();
         }
         Poll::Ready(Ok(()))

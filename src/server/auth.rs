@@ -1,5 +1,5 @@
-//! Passwords of basic authentication. Invariant: bcrypt runs off the serving threads, one at a time; a password that was
-//! checked before costs no more than a look; and an unknown user takes as long as a known one.
+//! Passwords of basic authentication. Invariant: bcrypt runs off the serving threads, one at a time, whether or not the client
+//! still waits; a password that was checked before costs no more than a look; and whoever is refused was checked for as long, known or not.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-/// Passwords that may wait for their check; each takes tens of milliseconds.
+/// Passwords that may be checked or wait for it; each takes tens of milliseconds.
 const WAITING_MAX: usize = 32;
 /// Wrong passwords that are remembered, the latest.
 const WRONG_MAX: usize = 1_000;
@@ -30,9 +30,9 @@ pub(super) enum Verdict {
 /// What a check came to before; of the user, the hash and the password, by a digest with a salt of this process.
 #[derive(Debug)]
 pub(super) struct Passwords {
-    known: Mutex<Known>,
-    turn: Semaphore,
-    queue: Semaphore,
+    known: Arc<Mutex<Known>>,
+    turn: Arc<Semaphore>,
+    queue: Arc<Semaphore>,
     salt: [u8; 32],
 }
 
@@ -41,6 +41,16 @@ pub(super) struct Passwords {
 struct Known {
     right: Remembered,
     wrong: Remembered,
+}
+
+impl Known {
+    fn add(&mut self, digest: [u8; 32], is_right: bool) {
+        if is_right {
+            self.right.add(digest, RIGHT_MAX);
+        } else {
+            self.wrong.add(digest, WRONG_MAX);
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -66,9 +76,9 @@ impl Remembered {
 impl Default for Passwords {
     fn default() -> Self {
         Self {
-            known: Mutex::default(),
-            turn: Semaphore::new(1),
-            queue: Semaphore::new(WAITING_MAX),
+            known: Arc::default(),
+            turn: Arc::new(Semaphore::new(1)),
+            queue: Arc::new(Semaphore::new(WAITING_MAX)),
             salt: rand::random(),
         }
     }
@@ -79,26 +89,29 @@ impl Passwords {
     pub(super) async fn check(&self, users: &BTreeMap<String, SecretString>, head: &HeaderMap) -> Verdict {
         let Some((name, password)) = credentials(head) else { return Verdict::Wrong };
         let user = users.get(&name);
-        let hash = user.map_or_else(|| unknown(users), |hash| hash.expose_secret().to_owned());
+        let hashes = hashes(users, user);
+        let hash = hashes.first().map_or("", String::as_str);
         let digest = self.digest([name.as_bytes(), hash.as_bytes(), password.as_bytes()]);
         if let Some(verdict) = self.remembered(&digest) {
             return verdict;
         }
-        let Ok(_place) = self.queue.try_acquire() else { return Verdict::Busy };
-        let Ok(_turn) = self.turn.acquire().await else { return Verdict::Busy };
+        let Ok(place) = Arc::clone(&self.queue).try_acquire_owned() else { return Verdict::Busy };
+        let Ok(turn) = Arc::clone(&self.turn).acquire_owned().await else { return Verdict::Busy };
         // Others with the same password may have been first.
         if let Some(verdict) = self.remembered(&digest) {
             return verdict;
         }
-        let checked = tokio::task::spawn_blocking(move || bcrypt::verify(&*password, &hash));
-        let is_right = matches!(checked.await, Ok(Ok(true))) && user.is_some();
-        let mut known = self.known();
-        if is_right {
-            known.right.add(digest, RIGHT_MAX);
-            Verdict::Right
-        } else {
-            known.wrong.add(digest, WRONG_MAX);
-            Verdict::Wrong
+        let (known, is_known) = (Arc::clone(&self.known), user.is_some());
+        let check = move || {
+            // They are free again when bcrypt is done, not when the client hangs up.
+            let _held = (place, turn);
+            let is_right = matching(&hashes, &password) == Some(0) && is_known;
+            known.lock().unwrap_or_else(PoisonError::into_inner).add(digest, is_right);
+            is_right
+        };
+        match tokio::task::spawn_blocking(check).await {
+            Ok(true) => Verdict::Right,
+            _ => Verdict::Wrong,
         }
     }
 
@@ -138,12 +151,31 @@ fn credentials(head: &HeaderMap) -> Option<(String, Arc<str>)> {
     Some((name.to_owned(), password.into()))
 }
 
-/// A hash that no password has, and that takes as long to check as the dearest of these.
-fn unknown(users: &BTreeMap<String, SecretString>) -> String {
-    let cost = |hash: &SecretString| {
-        hash.expose_secret().parse::<bcrypt::HashParts>().map_or(0, |parts| parts.get_cost())
-    };
-    let cost = users.values().map(cost).max().unwrap_or(10);
+/// What a password is compared with, one after the other until one matches: the hash of its user, then fakes that cost as much
+/// as is missing to the dearest hash of all; for an unknown user a fake as dear as that.
+fn hashes(users: &BTreeMap<String, SecretString>, user: Option<&SecretString>) -> Vec<String> {
+    let dearest = users.values().map(cost).max().unwrap_or(10);
+    match user {
+        // Each is twice as dear as the one before: a cost, and all from it on, are the next above.
+        Some(hash) => {
+            let missing = (cost(hash)..dearest).map(fake);
+            std::iter::once(hash.expose_secret().to_owned()).chain(missing).collect()
+        }
+        None => vec![fake(dearest)],
+    }
+}
+
+/// The first of them that a password has.
+fn matching(hashes: &[String], password: &str) -> Option<usize> {
+    hashes.iter().position(|hash| bcrypt::verify(password, hash).unwrap_or(false))
+}
+
+fn cost(hash: &SecretString) -> u32 {
+    hash.expose_secret().parse::<bcrypt::HashParts>().map_or(0, |parts| parts.get_cost())
+}
+
+/// A hash that no password has.
+fn fake(cost: u32) -> String {
     format!("$2b${cost:02}$abcdefghijklmnopqrstuu{}", "u".repeat(31))
 }
 

@@ -144,6 +144,9 @@ fn cause(error: &hyper::Error) -> Result<(), Cut> {
     if error.is_parse_too_large() {
         return Err(Cut::LargeHead);
     }
+    if error.is_parse() {
+        return Err(Cut::Malformed);
+    }
     tracing::debug!(error = error.source().unwrap_or(error).to_string(), "a connection ended early");
     Ok(())
 }

@@ -4,7 +4,9 @@
 mod runbooks;
 
 use std::fmt::Write;
+use std::sync::{LazyLock, OnceLock};
 
+use bytes::Bytes;
 use hyper::Response;
 use pulldown_cmark::{CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
 
@@ -42,24 +44,66 @@ pub(super) fn about(reason: FailureReason) -> String {
     format!("{TROUBLESHOOTING}#{reason}")
 }
 
-/// The page of this path, if it is one. A name may end as its file does, so that links to the files of a repository and
+/// A page, or a list of pages; made when it is first asked for, and kept.
+#[derive(Debug)]
+pub(super) struct Document {
+    source: Source,
+    html: OnceLock<Bytes>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Index,
+    Runbooks,
+    Page(&'static Page),
+}
+
+static DOCUMENTS: LazyLock<Vec<Document>> = LazyLock::new(|| {
+    let sources = [Source::Index, Source::Runbooks].into_iter().chain(pages().map(Source::Page));
+    sources.map(|source| Document { source, html: OnceLock::new() }).collect()
+});
+
+/// The document of this path, if it is one. A name may end as its file does, so that links to the files of a repository and
 /// to these pages differ in their beginning only.
-pub(super) fn answer(path: &str) -> Option<Response<Chunks>> {
+pub(super) fn find(path: &str) -> Option<&'static Document> {
     let name = path.strip_prefix(INDEX)?;
-    match name {
-        "" => return Some(list("Documentation", &[("", &PAGES), ("Runbooks of the alerts", RUNBOOKS)])),
-        "runbooks" | "runbooks/" => return Some(list("Runbooks", &[("", RUNBOOKS)])),
-        _ => {}
+    DOCUMENTS.iter().find(|document| match document.source {
+        Source::Index => name.is_empty(),
+        Source::Runbooks => matches!(name, "runbooks" | "runbooks/"),
+        Source::Page((page, ..)) => *page == name.strip_suffix(".md").unwrap_or(name),
+    })
+}
+
+impl Document {
+    pub(super) fn answer(&self) -> Response<Chunks> {
+        document::ready(self.html())
     }
-    let name = name.strip_suffix(".md").unwrap_or(name);
-    let (_, title, markdown) = pages().find(|(page, ..)| *page == name)?;
-    let body = written(|f| {
-        f.write_str("<a class=\"skip\" href=\"#main\">Skip to the content</a><header>")?;
-        write!(f, "<nav aria-label=\"Pages\"><ul><li><a href=\"/\">Status</a></li><li><a href=\"{INDEX}\">")?;
-        f.write_str("Documentation</a></li></ul></nav></header><main id=\"main\" class=\"doc\">")?;
-        write!(f, "{}</main>", as_html(markdown))
-    });
-    Some(document::page(title, body))
+
+    fn html(&self) -> Bytes {
+        self.html.get_or_init(|| self.source.render().into()).clone()
+    }
+}
+
+impl Source {
+    fn render(self) -> String {
+        let (_, title, markdown) = match self {
+            Self::Index => {
+                return list("Documentation", &[("", &PAGES), ("Runbooks of the alerts", RUNBOOKS)]);
+            }
+            Self::Runbooks => return list("Runbooks", &[("", RUNBOOKS)]),
+            Self::Page(page) => page,
+        };
+        let body = written(|f| {
+            f.write_str("<a class=\"skip\" href=\"#main\">Skip to the content</a><header>")?;
+            write!(
+                f,
+                "<nav aria-label=\"Pages\"><ul><li><a href=\"/\">Status</a></li><li><a href=\"{INDEX}\">"
+            )?;
+            f.write_str("Documentation</a></li></ul></nav></header><main id=\"main\" class=\"doc\">")?;
+            write!(f, "{}</main>", as_html(markdown))
+        });
+        document::html(title, body)
+    }
 }
 
 /// All pages.
@@ -68,7 +112,7 @@ fn pages() -> impl Iterator<Item = &'static Page> {
 }
 
 /// Lists of pages, each below its heading, if it has one.
-fn list(title: &str, lists: &[(&str, &[Page])]) -> Response<Chunks> {
+fn list(title: &str, lists: &[(&str, &[Page])]) -> String {
     let body = written(|f| {
         write!(f, "<header><h1>{title}</h1><nav aria-label=\"Pages\"><ul><li><a href=\"/\">Status</a></li>")?;
         f.write_str("</ul></nav></header><main id=\"main\" class=\"doc\">")?;
@@ -84,7 +128,7 @@ fn list(title: &str, lists: &[(&str, &[Page])]) -> Response<Chunks> {
         }
         f.write_str("</main>")
     });
-    document::page(title, body)
+    document::html(title, body)
 }
 
 /// Markdown as HTML: headings can be linked to, and so can the rows of a table by a code in their first cell.
@@ -235,23 +279,31 @@ mod tests {
     }
 
     #[test]
+    fn a_page_is_rendered_once() {
+        for path in ["", "runbooks", "web", "runbooks/EmrSparkThrottled"] {
+            let html = || find(&format!("{INDEX}{path}")).unwrap().html();
+            assert_eq!(html().as_ptr(), html().as_ptr(), "{path}");
+        }
+    }
+
+    #[test]
     fn every_file_of_the_documentation_is_a_page_by_both_of_its_names() {
         let mut files = 0;
         for (directory, prefix) in [("docs", ""), ("docs/runbooks", "runbooks/")] {
             for entry in std::fs::read_dir(directory).unwrap() {
                 let file = entry.unwrap().file_name().into_string().unwrap();
                 let Some(name) = file.strip_suffix(".md") else { continue };
-                assert!(answer(&format!("{INDEX}{prefix}{name}")).is_some(), "{directory}/{file}");
-                assert!(answer(&format!("{INDEX}{prefix}{file}")).is_some(), "{directory}/{file}");
+                assert!(find(&format!("{INDEX}{prefix}{name}")).is_some(), "{directory}/{file}");
+                assert!(find(&format!("{INDEX}{prefix}{file}")).is_some(), "{directory}/{file}");
                 files += 1;
             }
         }
         assert_eq!(files, pages().count(), "nothing else is served");
         for path in ["", "runbooks", "runbooks/"] {
-            assert!(answer(&format!("{INDEX}{path}")).is_some(), "{path}");
+            assert!(find(&format!("{INDEX}{path}")).is_some(), "{path}");
         }
         for path in ["nothing", "runbooks/nothing", "EmrSparkThrottled", "runbooks.md", ".md"] {
-            assert!(answer(&format!("{INDEX}{path}")).is_none(), "{path}");
+            assert!(find(&format!("{INDEX}{path}")).is_none(), "{path}");
         }
     }
 }

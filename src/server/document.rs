@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::sync::LazyLock;
 
 use base64::Engine;
+use bytes::Bytes;
 use hyper::Response;
 use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
@@ -33,14 +34,23 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 
 /// A page of this title; `body` is HTML.
 pub(super) fn page(title: impl Display, body: impl Display) -> Response<Chunks> {
-    let html = format!(
+    ready(html(title, body).into())
+}
+
+/// A page that has been made before.
+pub(super) fn ready(html: Bytes) -> Response<Chunks> {
+    guarded(HTML, Chunks::new([html]))
+}
+
+/// The whole text of a page.
+pub(super) fn html(title: impl Display, body: impl Display) -> String {
+    format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{}</title>\
          <link rel=\"icon\" type=\"image/svg+xml\" href=\"{ICON_PATH}\"><style>{STYLE}</style></head>\n\
          <body>{body}</body></html>\n",
         Escaped(title),
-    );
-    guarded(HTML, html.into())
+    )
 }
 
 /// The icon of all pages.

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use hyper::body::{Body, Incoming};
 use hyper::header::{
-    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Response, StatusCode, Version};
 
 use super::activity::{Activity, Watched};
 use super::auth::Verdict;
-use super::{Chunks, Cut, Front, lifecycle, routes};
+use super::{Chunks, Cut, Front, routes};
 
 /// The largest part of a body that HTTP/2 is handed at a time: a frame, as clients allow it from the start.
 const HTTP2_PART_BYTES_MAX: usize = 16 * 1024;
@@ -26,14 +27,13 @@ pub(super) async fn answer(
     let answering = activity.request();
     let is_http2 = request.version() == Version::HTTP_2;
     let answer = match admit(&front, &request).await {
-        Ok(()) if lifecycle::concerns(&request) => lifecycle::answer(&front.server, &request).await,
         Ok(()) => routes::answer(&front.server, &request).await,
         Err(cut) => {
             front.observer.on_cut(cut);
             refusal(cut, is_http2)
         }
     };
-    let mut answer = answer;
+    let mut answer = if request.method() == Method::HEAD { head_only(answer) } else { answer };
     if let Some(web) = &front.web {
         for (name, value) in &web.armed().headers {
             // As in the toolkit, what a page says of itself stays.
@@ -42,6 +42,13 @@ pub(super) async fn answer(
     }
     let part_bytes_max = is_http2.then_some(HTTP2_PART_BYTES_MAX);
     Ok(answer.map(|body| Watched::new(body, part_bytes_max, answering)))
+}
+
+/// The same head without the body, which hyper leaves out by HTTP/1 alone.
+fn head_only(answer: Response<Chunks>) -> Response<Chunks> {
+    let (mut head, body) = answer.into_parts();
+    head.headers.insert(CONTENT_LENGTH, body.len().into());
+    Response::from_parts(head, Chunks::default())
 }
 
 async fn admit(front: &Front, request: &Request<Incoming>) -> Result<(), Cut> {

@@ -4,14 +4,10 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use hyper::header::{ALLOW, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Response, StatusCode};
 
 use super::routes::text;
 use super::{Chunks, Server};
-
-/// The path.
-pub(super) const RELOAD: &str = "/-/reload";
 
 /// What comes of reading the settings again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,18 +26,8 @@ pub trait Lifecycle: Send + Sync + 'static {
     fn reload(&self) -> Pin<Box<dyn Future<Output = Reloaded> + Send + '_>>;
 }
 
-/// Whether a request is for this place.
-pub(super) fn concerns<B>(request: &Request<B>) -> bool {
-    request.uri().path() == RELOAD
-}
-
-/// Answers a request for it; its body, if any, is not read.
-pub(super) async fn answer<B>(server: &Server, request: &Request<B>) -> Response<Chunks> {
-    if request.method() != Method::POST && request.method() != Method::PUT {
-        let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "Only POST or PUT requests allowed.\n".into());
-        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, PUT"));
-        return refusal;
-    }
+/// Has them read, where that is for whoever reaches the server.
+pub(super) async fn answer(server: &Server) -> Response<Chunks> {
     let Some(lifecycle) = &server.lifecycle else {
         let message = "Lifecycle API is not enabled. Set web.enable_lifecycle, or --web.enable-lifecycle; SIGHUP has the \
                        settings read again in any case.\n";

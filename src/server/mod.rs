@@ -15,6 +15,7 @@ mod listen;
 mod negotiate;
 mod rate;
 mod readiness;
+mod route;
 mod routes;
 mod series;
 mod status;

@@ -29,7 +29,8 @@ impl Bucket {
     pub(super) fn take(&self) -> bool {
         let now = Instant::now();
         let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let after = (*full_at).max(now) + self.limit.interval;
+        // Beyond what the clock can tell there is nothing to take.
+        let Some(after) = (*full_at).max(now).checked_add(self.limit.interval) else { return false };
         let is_there = after.duration_since(now) <= self.limit.interval.saturating_mul(self.limit.burst);
         if is_there {
             *full_at = after;
@@ -55,5 +56,13 @@ mod tests {
         assert_eq!(taken(), 1);
         tokio::time::advance(Duration::from_secs(60)).await;
         assert_eq!(taken(), 3);
+    }
+
+    #[test]
+    fn no_limit_is_beyond_the_clock() {
+        for interval in [Duration::from_nanos(i64::MAX.unsigned_abs()), Duration::MAX] {
+            let bucket = Bucket::new(RateLimit { interval, burst: u32::MAX });
+            assert_eq!(bucket.take(), interval != Duration::MAX);
+        }
     }
 }

@@ -1,39 +1,54 @@
-//! Which path answers what.
-
-use std::future::{Future, ready};
+//! What each route answers.
 
 use bytes::Bytes;
-use futures_util::future::Either;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode};
 
 use super::negotiate::{self, Form};
-use super::{Chunks, NotRendered, Server, Stage, docs, document, series, status};
+use super::route::Route;
+use super::{Chunks, NotRendered, Server, Stage, document, lifecycle, series, status};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
-const STATUS_PATH: &str = "/api/v1/status";
-const SERIES_PATH: &str = "/api/v1/series";
 
 /// Answers a request; its body, if any, is not read.
-pub(super) fn answer<B>(
-    server: &Server,
-    request: &Request<B>,
-) -> impl Future<Output = Response<Chunks>> + Send + use<B> {
-    let path = request.uri().path();
-    let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
-    if is_read && path == server.telemetry_path {
-        let form = negotiate::form(request.headers());
-        let rendered = server.content.metrics(form.format, form.gzip);
-        return Either::Right(Either::Left(async move { metrics(&form, rendered.await) }));
+pub(super) async fn answer<B>(server: &Server, request: &Request<B>) -> Response<Chunks> {
+    let Some(route) = Route::of(request.uri().path(), &server.telemetry_path) else {
+        let advice = format!("not found; the metrics are at {}\n", server.telemetry_path);
+        return text(StatusCode::NOT_FOUND, advice);
+    };
+    if !route.methods().contains(request.method()) {
+        return wrong_method(route);
     }
-    if is_read && path == SERIES_PATH {
-        return match series::parse(request.uri().query().unwrap_or_default()) {
-            Ok(query) => Either::Right(Either::Right(explain(server.content.series(query)))),
-            Err(wrong) => Either::Left(ready(series::respond(&Err(wrong)))),
-        };
+    match route {
+        Route::Status => page(server),
+        Route::Metrics => {
+            let form = negotiate::form(request.headers());
+            let rendered = server.content.metrics(form.format, form.gzip).await;
+            metrics(&form, rendered)
+        }
+        Route::Healthy => text(StatusCode::OK, "healthy\n".into()),
+        Route::Ready => stage(server.readiness.stage()),
+        Route::Reload => lifecycle::answer(server).await,
+        Route::Icon => document::icon(),
+        Route::StatusJson => status_json(server),
+        Route::Series => match series::parse(request.uri().query().unwrap_or_default()) {
+            Ok(query) => series::respond(&server.content.series(query).await),
+            Err(wrong) => series::respond(&Err(wrong)),
+        },
+        Route::Document(document) => document.answer(),
     }
-    Either::Left(ready(at_once(server, request)))
+}
+
+fn wrong_method(route: Route) -> Response<Chunks> {
+    let methods: Vec<&str> = route.methods().iter().map(|method| method.as_str()).collect();
+    let advice = format!("Only {} requests allowed.\n", methods.join(" or "));
+    let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, advice);
+    // Made of the names of methods.
+    if let Ok(allowed) = HeaderValue::try_from(methods.join(", ")) {
+        refusal.headers_mut().insert(ALLOW, allowed);
+    }
+    refusal
 }
 
 fn metrics(form: &Form, rendered: Result<Vec<Bytes>, NotRendered>) -> Response<Chunks> {
@@ -48,36 +63,6 @@ fn metrics(form: &Form, rendered: Result<Vec<Bytes>, NotRendered>) -> Response<C
         page.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     page
-}
-
-async fn explain(answer: super::SeriesAnswer) -> Response<Chunks> {
-    series::respond(&answer.await)
-}
-
-/// What is ready in memory.
-fn at_once<B>(server: &Server, request: &Request<B>) -> Response<Chunks> {
-    let path = request.uri().path();
-    let fixed = ["/", "/-/healthy", "/-/ready", document::ICON_PATH, STATUS_PATH, SERIES_PATH];
-    let documentation = docs::answer(path);
-    if documentation.is_none() && path != server.telemetry_path && !fixed.contains(&path) {
-        return text(
-            StatusCode::NOT_FOUND,
-            format!("not found; the metrics are at {}\n", server.telemetry_path),
-        );
-    }
-    if request.method() != Method::GET && request.method() != Method::HEAD {
-        let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n".into());
-        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return refusal;
-    }
-    // A HEAD request gets the same head; hyper leaves the body out.
-    match path {
-        "/-/healthy" => text(StatusCode::OK, "healthy\n".into()),
-        "/-/ready" => stage(server.readiness.stage()),
-        document::ICON_PATH => document::icon(),
-        STATUS_PATH => status_json(server),
-        _ => documentation.unwrap_or_else(|| page(server)),
-    }
 }
 
 fn stage(stage: Stage) -> Response<Chunks> {
@@ -128,6 +113,8 @@ mod tests {
 
     use futures_util::future::BoxFuture;
     use http_body_util::BodyExt;
+
+    use hyper::Method;
 
     use super::*;
     use crate::model::Format;
@@ -224,7 +211,18 @@ mod tests {
             (status, body.as_str()),
             (StatusCode::NOT_FOUND, "not found; the metrics are at /metrics\n")
         );
-        assert_eq!(get(&server(), Method::POST, "/metrics").await.0, StatusCode::METHOD_NOT_ALLOWED);
+        for (method, path, allowed) in [
+            (Method::POST, "/metrics", ["GET", "HEAD"]),
+            (Method::DELETE, "/-/docs/web", ["GET", "HEAD"]),
+            (Method::GET, "/-/reload", ["POST", "PUT"]),
+        ] {
+            let request = Request::builder().method(method).uri(path).body(()).unwrap();
+            let answer = answer(&server(), &request).await;
+            assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
+            assert_eq!(answer.headers()[ALLOW], allowed.join(", "));
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(body, format!("Only {} requests allowed.\n", allowed.join(" or ")));
+        }
     }
 
     #[tokio::test]

@@ -131,14 +131,8 @@ fn clients(
         None => None,
     };
     Ok(Some(Arc::new(Clients {
-        authorities: match tls.client_auth {
-            ClientAuth::VerifyClientCertIfGiven | ClientAuth::RequireAndVerifyClientCert => authorities,
-            _ => None,
-        },
-        is_mandatory: matches!(
-            tls.client_auth,
-            ClientAuth::RequireAnyClientCert | ClientAuth::RequireAndVerifyClientCert
-        ),
+        authorities: authorities.filter(|_| tls.client_auth.is_verified()),
+        is_mandatory: tls.client_auth.is_mandatory(),
         names: tls.client_allowed_sans.clone(),
         algorithms: provider.signature_verification_algorithms,
     })))

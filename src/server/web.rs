@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::Observer;
 use super::rate::Bucket;
 use super::tls::{self, TlsError};
-use crate::config::{ConfigErrors, WebFile};
+use crate::config::{ClientAuth, ConfigErrors, WebFile};
 
 /// How often the file, and those that it names, are read. A change is taken when two readings agree on it.
 const LOOK: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ pub enum WebConfigError {
         source: TlsError,
     },
     /// It would switch off what guards a running server.
-    #[error("{}: it has {what} no more; restart the exporter to switch them off", path.display())]
+    #[error("{}: it has {what} no more; restart the exporter to do without", path.display())]
     Unguarded {
         /// The web configuration file.
         path: PathBuf,
@@ -57,11 +57,9 @@ impl Armed {
         let tls = tls.map_err(|source| WebConfigError::Tls { path: path.to_owned(), source })?.map(Arc::new);
         let unguarded = |what| Err(WebConfigError::Unguarded { path: path.to_owned(), what });
         if let Some(before) = before {
-            if before.tls.is_some() && tls.is_none() {
-                return unguarded("TLS settings");
-            }
-            if !before.file.users.is_empty() && file.users.is_empty() {
-                return unguarded("users");
+            let lost = guards(&before.file).zip(guards(&file)).find(|((_, had), (_, has))| had & !has);
+            if let Some(((what, _), _)) = lost {
+                return unguarded(what);
             }
         }
         // A bucket that stays the same keeps its level.
@@ -73,6 +71,22 @@ impl Armed {
         let headers = file.headers.iter().filter_map(header).collect();
         Ok(Self { tls, headers, bucket, file })
     }
+}
+
+/// What guards a server by this file, and whether it does.
+fn guards(file: &WebFile) -> impl Iterator<Item = (&'static str, bool)> {
+    let tls = file.tls.as_ref();
+    let auth = tls.map_or(ClientAuth::NoClientCert, |tls| tls.client_auth);
+    let is_verified = auth.is_mandatory() && auth.is_verified();
+    let has_names = tls.is_some_and(|tls| tls.client_allowed_sans.is_some());
+    [
+        ("TLS settings", tls.is_some()),
+        ("users", !file.users.is_empty()),
+        ("a client_auth_type that requires a certificate", auth.is_mandatory()),
+        ("a client_auth_type that has certificates verified", is_verified),
+        ("client_allowed_sans", has_names),
+    ]
+    .into_iter()
 }
 
 /// The web configuration in force; clones share it.

@@ -14,9 +14,7 @@ const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const [base, shots] = process.argv.slice(2);
 const WIDTHS = [360, 768, 1280];
 const SCHEMES = ["light", "dark"];
-const DOCUMENTS = ["/-/docs/", "/-/docs/troubleshooting", "/-/docs/metrics", "/-/docs/api", "/-/docs/authentication",
-    "/-/docs/ledger", "/-/docs/requests", "/-/docs/performance",
-    "/-/docs/monitoring", "/-/docs/deployment", "/-/docs/runbooks", "/-/docs/runbooks/EmrSparkExporterDown"];
+const INDEX = "/-/docs/";
 
 let checks = 0;
 const failures = [];
@@ -33,7 +31,7 @@ const browser = await puppeteer.launch({
     protocolTimeout: 120_000,
 });
 
-async function open(path, {width = 1280, scheme = "light", javascript = true} = {}) {
+async function open(path, {width = 1280, scheme = "light", javascript = true, until = "networkidle0"} = {}) {
     const page = await browser.newPage();
     page.setDefaultTimeout(120_000);
     page.on("console", (message) => failures.push(`${path}: console: ${message.text()}`));
@@ -47,7 +45,7 @@ async function open(path, {width = 1280, scheme = "light", javascript = true} = 
     await page.setViewport({width, height: 900, isMobile: width < 600, deviceScaleFactor: 1});
     await page.emulateMediaFeatures([{name: "prefers-color-scheme", value: scheme}]);
     await page.setJavaScriptEnabled(javascript);
-    const response = await page.goto(base + path, {waitUntil: "networkidle0"});
+    const response = await page.goto(base + path, {waitUntil: until});
     check(response.status() === 200, `${path}: status ${response.status()}`);
     const allowed = [base + path.split("#")[0], `${base}/-/icon.svg`];
     for (const url of asked) check(allowed.includes(url), `${path}: asked for ${url}`);
@@ -83,8 +81,12 @@ mkdirSync(shots, {recursive: true});
 try {
     await look("/", "status");
     await look("/-/docs/troubleshooting#denied", "docs");
-    for (const path of DOCUMENTS) {
-        const page = await open(path, {width: 360});
+    const index = await open(INDEX);
+    const listed = await index.evaluate(() => [...document.querySelectorAll("main a")].map((link) => link.pathname));
+    await index.close();
+    check(listed.length > 30 && listed.every((path) => path.startsWith(INDEX)), `the list of documents is ${listed}`);
+    for (const path of new Set([INDEX, `${INDEX}runbooks`, ...listed])) {
+        const page = await open(path, {width: 360, until: "load"});
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         check(wide <= 0, `${path}: ${wide} pixels too wide`);
         const found = await violations(page);

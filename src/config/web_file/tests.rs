@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
@@ -34,7 +35,10 @@ fn durations_are_those_of_go() {
         ("2h", 7_200_000),
         ("5000000", 5),
         ("1000us", 1),
-        ("1000µs", 1),
+        ("1000\u{b5}s", 1),
+        ("1000\u{3bc}s", 1),
+        (".5s", 500),
+        ("0.0000000000000000000001h2.s", 2_000),
     ] {
         let file = load(&format!("rate_limit: {{interval: {text}, burst: 2}}")).unwrap();
         let limit = RateLimit { interval: Duration::from_millis(milliseconds), burst: 2 };
@@ -44,8 +48,32 @@ fn durations_are_those_of_go() {
         let limited = load(&format!("rate_limit: {{interval: {text}}}"));
         assert_eq!(limited.is_ok_and(|file| file.rate_limit.is_none()), text.starts_with('0'), "{text}");
     }
-    for text in ["1x", "s", "1.2.3s", "-1s", "1s2", "1e400h"] {
+    let longest = "9223372036.854775807s";
+    assert_eq!(section::go_duration(longest), section::go_duration("9223372036854775807"));
+    for text in [
+        "9223372036.854775808s",
+        "9223372036854775808",
+        "3000000000000000h",
+        "2562048h",
+        "99999999999999999999h",
+    ] {
+        let error = load(&format!("rate_limit: {{interval: '{text}', burst: 2}}")).unwrap_err();
+        assert!(
+            error.contains("rate_limit.interval: expected a duration of at most 292 years"),
+            "{text}: {error}"
+        );
+    }
+    for text in ["1x", "s", "1.2.3s", "-1s", "1s2", "1e400h", ".", ".s", "1.5"] {
         assert!(load(&format!("rate_limit: {{interval: '{text}', burst: 2}}")).is_err(), "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_taken_for_a_duration_is_one_of_go(text in "([0-9]{0,21}([.][0-9]{0,21})?(ns|us|µs|μs|ms|s|m|h|d|-)?){0,3}|.*") {
+        if let Ok(duration) = section::go_duration(&text) {
+            prop_assert!(i64::try_from(duration.as_nanos()).is_ok());
+        }
     }
 }
 

@@ -96,6 +96,18 @@ pub enum ClientAuth {
     RequireAndVerifyClientCert,
 }
 
+impl ClientAuth {
+    /// Whether a client without a certificate is refused.
+    pub fn is_mandatory(self) -> bool {
+        matches!(self, Self::RequireAnyClientCert | Self::RequireAndVerifyClientCert)
+    }
+
+    /// Whether a certificate must be of a known authority.
+    pub fn is_verified(self) -> bool {
+        matches!(self, Self::VerifyClientCertIfGiven | Self::RequireAndVerifyClientCert)
+    }
+}
+
 const CLIENT_AUTH: [(&str, ClientAuth); 6] = [
     ("NoClientCert", ClientAuth::NoClientCert),
     ("RequestClientCert", ClientAuth::RequestClientCert),
@@ -149,26 +161,23 @@ pub(super) fn read(mut section: Section<'_>, directory: &Path) -> Option<TlsServ
 }
 
 fn check_clients(section: &mut Section<'_>, auth: ClientAuth, has_ca: bool, has_names: bool) {
-    use ClientAuth::{
-        NoClientCert, RequireAndVerifyClientCert, RequireAnyClientCert, VerifyClientCertIfGiven,
-    };
     if section.has_failed("client_") {
         return;
     }
-    if has_ca && auth == NoClientCert {
+    if has_ca && auth == ClientAuth::NoClientCert {
         section.fail(
             "client_auth_type",
             "client certificates are not asked for, though their authorities are given; \
              set RequireAndVerifyClientCert, or leave client_ca_file out",
         );
     }
-    if !has_ca && matches!(auth, VerifyClientCertIfGiven | RequireAndVerifyClientCert) {
+    if !has_ca && auth.is_verified() {
         section.fail(
             "client_ca_file",
             "missing; without it, whoever has a certificate of any public authority would be let in",
         );
     }
-    if has_names && !matches!(auth, RequireAnyClientCert | RequireAndVerifyClientCert) {
+    if has_names && !auth.is_mandatory() {
         section.fail(
             "client_allowed_sans",
             "it needs a client_auth_type that requires a certificate: \

@@ -97,6 +97,27 @@ async fn the_oldest_of_several_answers_counts_and_http2_has_no_heads() {
     assert_eq!(cut_after(&activity).await.1, Cut::Idle);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_http2_writes_without_a_request_is_silence() {
+    let activity = Activity::new();
+    let (_client, server) = tokio::io::duplex(1_024);
+    let mut noted = Noted::new(server, activity.clone(), false);
+    let mut pong = async || {
+        noted.write_all(b"pong").await.unwrap();
+        noted.flush().await.unwrap();
+    };
+    advance(Duration::from_secs(70)).await;
+    pong().await;
+    assert_eq!(cut_after(&activity).await, (30, Cut::Idle));
+    // The last bytes of an answer, which are taken later than they were made, are none.
+    drop(activity.request());
+    advance(Duration::from_secs(10)).await;
+    pong().await;
+    advance(Duration::from_secs(10)).await;
+    pong().await;
+    assert_eq!(cut_after(&activity).await, (90, Cut::Idle));
+}
+
 #[tokio::test]
 async fn a_body_is_cut_into_parts_and_is_under_way_until_it_is_dropped() {
     let activity = Activity::new();

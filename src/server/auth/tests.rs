@@ -46,15 +46,31 @@ async fn another_hash_makes_what_was_remembered_worthless() {
 }
 
 #[test]
-fn an_unknown_user_is_compared_at_the_highest_cost_and_with_no_password() {
-    for cost in [4, 12, 31] {
-        let hashes = [4, cost].map(|cost| {
-            SecretString::from(format!("$2y${cost:02}$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"))
-        });
-        let users = ["a".to_owned(), "b".to_owned()].into_iter().zip(hashes).collect();
-        let parts: bcrypt::HashParts = unknown(&users).parse().unwrap();
-        assert_eq!(parts.get_cost(), cost);
+fn whoever_is_refused_has_cost_the_same() {
+    let hash = |cost: u32| {
+        SecretString::from(format!("$2y${cost:02}$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"))
+    };
+    let work = |hashes: &[String]| -> u64 {
+        hashes.iter().map(|hash| 1 << hash.parse::<bcrypt::HashParts>().unwrap().get_cost()).sum()
+    };
+    for costs in [[4, 4, 4], [4, 10, 12], [5, 31, 30]] {
+        let names = ["a", "b", "c"].map(str::to_owned);
+        let users: BTreeMap<_, _> = names.into_iter().zip(costs.map(hash)).collect();
+        let dearest = 1 << costs.iter().max().unwrap();
+        assert_eq!(work(&hashes(&users, None)), dearest);
+        for user in users.values() {
+            assert_eq!(work(&hashes(&users, Some(user))), dearest);
+            assert_eq!(hashes(&users, Some(user))[0], user.expose_secret());
+        }
     }
+}
+
+#[test]
+fn a_password_is_compared_with_all_until_one_matches() {
+    let right = bcrypt::hash("x", 4).unwrap();
+    assert_eq!(matching(&[fake(4), fake(5), right.clone()], "x"), Some(2));
+    assert_eq!(matching(&[right.clone(), right.clone()], "x"), Some(0));
+    assert_eq!(matching(&[fake(4), right], ""), None);
 }
 
 #[tokio::test]
@@ -74,6 +90,29 @@ async fn those_who_wait_for_the_same_check_share_it() {
     for check in &mut checks {
         assert!(matches!(futures_util::poll!(check), std::task::Poll::Ready(Verdict::Right)));
     }
+}
+
+#[test]
+fn who_hangs_up_frees_no_place_before_the_check_is_over() {
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        // The only thread is taken: a check that has begun does not end.
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let holding = tokio::task::spawn_blocking(move || held.recv());
+        let (passwords, users) = (Passwords::default(), users(&[("a", "x")]));
+        let asked = basic("a", "x");
+        let mut check = Box::pin(passwords.check(&users, &asked));
+        assert!(futures_util::poll!(&mut check).is_pending());
+        drop(check);
+        let free = || (passwords.turn.available_permits(), passwords.queue.available_permits());
+        assert_eq!(free(), (0, WAITING_MAX - 1));
+        release.send(()).unwrap();
+        holding.await.unwrap().unwrap();
+        drop(passwords.turn.acquire().await.unwrap());
+        assert_eq!(free(), (1, WAITING_MAX));
+        // What it came to is not lost.
+        assert_eq!(passwords.known().right.digests.len(), 1);
+    });
 }
 
 #[test]

@@ -5,11 +5,12 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
+use super::frames::{DATA, END_STREAM, Frames, GOAWAY, HEADERS, RST_STREAM, STATUS_200, WINDOW_UPDATE};
 use super::limits::ask_for_much;
-use super::{Doors, block_on, cuts};
+use super::{Doors, TLS, block_on, cuts};
 use emr_serverless_spark_exporter::sim::WorldConfig;
 
-use crate::harness::{Lab, http_get, run, wait_for, world};
+use crate::harness::{Lab, http_get, metric, run, wait_for, world};
 
 /// The answers in a stream, each with its length stated: whole ones, and the bytes of one that is not.
 fn answers(mut bytes: &[u8]) -> (usize, usize) {
@@ -62,6 +63,74 @@ fn a_drain_turns_readiness_first_lets_answers_end_and_takes_no_more() {
     let ended = daemon.ended();
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     assert!(!ended.log.contains("drain_timeout"), "{}", ended.log);
+}
+
+#[test]
+fn a_drain_by_http2_says_goodbye_and_lets_the_answer_end() {
+    let doors = Doors::new();
+    let daemon = doors.settings(TLS).set("web.drain_timeout", "5m").start();
+    block_on(async {
+        // An answer of which nothing more is taken before the goodbye.
+        let mut frames = Frames::open(&doors, daemon.address, 1_000).await;
+        frames.get(1, "/metrics").await;
+        let (mut page, mut is_told, mut has_ended) = (Vec::new(), false, false);
+        while let Some(frame) = frames.next().await {
+            match frame.kind {
+                HEADERS => assert_eq!(frame.payload[0], STATUS_200),
+                DATA => {
+                    if page.is_empty() {
+                        daemon.signal("TERM");
+                    }
+                    page.extend(frame.payload);
+                    has_ended = frame.flags & END_STREAM != 0;
+                }
+                GOAWAY if !is_told => {
+                    is_told = true;
+                    assert!(!has_ended && page.len() <= 1_000, "{} bytes", page.len());
+                    // No error.
+                    assert_eq!(frame.payload[4..8], [0; 4]);
+                    for stream in [0, 1] {
+                        frames.send(WINDOW_UPDATE, 0, stream, &100_000_000_u32.to_be_bytes()).await.unwrap();
+                    }
+                }
+                RST_STREAM => panic!("the answer was cut after {} bytes", page.len()),
+                _ => {}
+            }
+        }
+        assert!(is_told && has_ended);
+        let page = String::from_utf8(page).unwrap();
+        assert!(page.len() > 1_000 && page.contains("process_start_time_seconds ") && page.ends_with('\n'));
+    });
+    let ended = daemon.ended();
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    assert!(!ended.log.contains("drain_timeout"), "{}", ended.log);
+}
+
+#[test]
+fn connections_outlive_settings_that_are_read_again() {
+    let lab = Lab::new(world());
+    let daemon = lab.start();
+    let loaded = metric("exporter_config_last_reload_success_timestamp_seconds");
+    let start = loaded.value_in(&daemon.scrape()).unwrap();
+    let mut kept = TcpStream::connect(daemon.address).unwrap();
+    let mut ask = || {
+        kept.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\nhealthy\n") {
+            let mut part = [0; 1_024];
+            let length = kept.read(&mut part).unwrap();
+            assert!(length > 0, "it was closed");
+            answer.extend(&part[..length]);
+        }
+    };
+    ask();
+    daemon.signal("HUP");
+    daemon.until("the settings to be read", |page| match loaded.value_in(page) {
+        Some(at) if at > start => Ok(()),
+        at => Err(format!("{at:?}")),
+    });
+    ask();
+    daemon.stop();
 }
 
 #[test]
@@ -156,7 +225,7 @@ fn a_bad_web_configuration_ends_the_start_with_78() {
 #[test]
 fn a_scrape_by_http2_that_is_not_taken_is_cut_too() {
     let doors = Doors::new();
-    let daemon = doors.settings(super::TLS).set("web.write_timeout", "1s").start();
+    let daemon = doors.settings(TLS).set("web.write_timeout", "1s").start();
     block_on(async {
         // A window smaller than a page, of which nothing is read.
         let client = doors

@@ -84,6 +84,26 @@ fn large_heads_and_long_paths_are_refused() {
 }
 
 #[test]
+fn what_is_no_request_is_counted() {
+    let lab = Lab::new(world());
+    let daemon = lab.start();
+    for malformed in
+        ["\0\0\0\0\r\n\r\n", "GET /metrics HTTP/1.1\r\nno header\r\n\r\n", "GET / HTTP/9.9\r\n\r\n"]
+    {
+        let answer = exchange(&daemon, malformed);
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{malformed:?}: {answer}");
+    }
+    until_cut(&daemon, "malformed", 3.0);
+    // Who goes away in the middle has sent nothing wrong.
+    let mut half = connect(&daemon);
+    half.write_all(b"GET /metrics HTT").unwrap();
+    half.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(rest(half), "");
+    assert_eq!(cuts(&daemon.scrape(), "malformed"), 3.0);
+    daemon.stop();
+}
+
+#[test]
 fn slow_heads_silence_and_too_many_connections_are_cut() {
     let lab = Lab::new(world());
     let settings = lab.settings().set("web.head_timeout", "200ms").set("web.idle_timeout", "3s");

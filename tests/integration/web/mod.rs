@@ -1,7 +1,9 @@
 //! The HTTP server's doors: TLS, passwords, limits, sockets, start and end.
 
 mod config_files;
+mod frames;
 mod healthcheck;
+mod http2;
 mod lifecycle;
 mod limits;
 mod passwords;

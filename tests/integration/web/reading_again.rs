@@ -94,6 +94,48 @@ fn what_guards_the_server_is_not_switched_off_by_a_change() {
 }
 
 #[test]
+fn what_is_asked_of_clients_is_not_lessened_by_a_change() {
+    let doors = Doors::new();
+    let yaml =
+        |clients: &str| format!("{}, client_ca_file: ca.crt{clients}}}\n", TLS.trim_end_matches("}\n"));
+    let both = ", client_auth_type: RequireAndVerifyClientCert, client_allowed_sans: [prometheus.example]";
+    let daemon = doors.settings(&yaml(both)).start();
+    let identity = |name: &str| {
+        let identity = doors.authority.identity(&[name]);
+        reqwest::Identity::from_pem(format!("{}{}", identity.cert, identity.key).as_bytes()).unwrap()
+    };
+    let (known, other) = (identity("prometheus.example"), identity("other.example"));
+    let who_is_let_in = || {
+        [doors.client(), doors.client().identity(other.clone()), doors.client().identity(known.clone())]
+            .map(|client| block_on(ask(client, daemon.address, "/-/healthy")).is_ok())
+    };
+    assert_eq!(who_is_let_in(), [false, false, true]);
+    let refused = |yaml: &str, what: &str| {
+        let before = daemon.log().len();
+        doors.write(yaml);
+        wait_for("the refusal", || {
+            let log = daemon.log()[before..].to_owned();
+            let is_told = log.contains(&format!("it has {what} no more; restart the exporter to do without"));
+            if is_told { Ok(()) } else { Err(log) }
+        });
+    };
+    let mandatory = "a client_auth_type that requires a certificate";
+    refused(TLS, mandatory);
+    refused(&yaml(", client_auth_type: VerifyClientCertIfGiven"), mandatory);
+    let verified = "a client_auth_type that has certificates verified";
+    refused(&yaml(&both.replace("RequireAndVerify", "RequireAny")), verified);
+    refused(&yaml(", client_auth_type: RequireAndVerifyClientCert"), "client_allowed_sans");
+    assert_eq!(who_is_let_in(), [false, false, true]);
+    // Other names are taken.
+    doors.write(&yaml(&both.replace("prometheus", "other")));
+    wait_for("the other name", || match who_is_let_in() {
+        [false, true, false] => Ok(()),
+        others => Err(format!("{others:?}")),
+    });
+    daemon.stop();
+}
+
+#[test]
 fn headers_and_rate_limit_are_those_of_the_file() {
     let doors = Doors::new();
     let yaml = |burst: u32| {
