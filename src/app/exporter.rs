@@ -166,30 +166,35 @@ fn told(ended: Result<(), tokio::task::JoinError>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::path::Path;
+
     use crate::config::LoadRequest;
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_part_that_ends_by_itself_is_told_and_the_rest_ends_in_order() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("exporter.yaml");
-        let ledger = directory.path().join("ledger.db");
+    /// Settings for an exporter whose service does not answer, with its ledger in this directory.
+    pub fn settings(directory: &Path) -> Config {
+        let file = directory.join("exporter.yaml");
         let yaml = format!(
             "accounts: [{{regions: [cn-hangzhou], endpoint: 'http://127.0.0.1:1', allow_http: true}}]\n\
              ledger: {{path: {}, backup_interval: 0s}}\nweb: {{listen_address: '127.0.0.1:0'}}\n",
-            ledger.display()
+            directory.join("ledger.db").display()
         );
         std::fs::write(&file, yaml).unwrap();
-        let request = LoadRequest { file: Some(&file), environment: [], overrides: Vec::new() };
-        let config = config::load(request).unwrap();
+        config::load(LoadRequest { file: Some(&file), environment: [], overrides: Vec::new() }).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_part_that_ends_by_itself_is_told_and_the_rest_ends_in_order() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = settings(directory.path());
         let mut exporter = Exporter::start(config, Vec::new(), Handed::none(), None).await.unwrap();
         let healthy = tokio::time::timeout(Duration::from_millis(500), exporter.defect()).await;
         assert!(healthy.is_err(), "{healthy:?}");
         exporter.tasks.spawn(async { panic!("a defect") });
         assert!(matches!(exporter.defect().await, AppError::Defect));
         exporter.stop().await;
-        assert!(ledger.exists());
+        assert!(directory.path().join("ledger.db").exists());
     }
 }

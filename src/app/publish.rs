@@ -133,6 +133,28 @@ fn gap(bytes: usize, read: usize) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::common::Common;
+    use crate::app::exporter::tests::settings;
+    use crate::app::vitals::Vitals;
+
+    #[tokio::test]
+    async fn earlier_pages_count_for_as_long_as_they_are_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let own = Arc::new(OwnMetrics::new([].into_iter(), &[]).unwrap());
+        let vitals = Arc::new(Vitals::new(0));
+        let common = Common::open(&settings(directory.path()), own, vitals, Clock::System).unwrap();
+        let mut publisher = common.publisher();
+        publisher.publish().await;
+        let reading = publisher.page.load().body.parts(Format::Text);
+        assert!(!reading.is_empty());
+        for _ in 0..3 {
+            publisher.publish().await;
+            assert_eq!(publisher.read.len(), 1, "the one that is read, and no other");
+        }
+        drop(reading);
+        publisher.publish().await;
+        assert_eq!(publisher.read.len(), 0);
+    }
 
     #[test]
     fn large_pages_and_slow_readers_make_renderings_rarer() {
