@@ -326,3 +326,24 @@ async fn each_queue_has_its_price_from_the_day_that_it_holds() {
     assert_eq!((price(NEW_YEAR, "first"), price(NEW_YEAR, "second")), (Some(2.0), Some(3.0)));
     assert_eq!(exposition.render(NEW_YEAR - 1).next_change, Some(NEW_YEAR), "it is rendered again in time");
 }
+
+#[test]
+fn who_reads_the_board_holds_up_nobody_who_has_something_to_add() {
+    let settings = config::Exposition {
+        zero_hold: Duration::ZERO,
+        stale_after: Duration::from_secs(600),
+        created_timestamps: false,
+    };
+    let exposition = Exposition::new(settings, config::Pricing::default(), vec![scope()]);
+    let (added, is_added) = std::sync::mpsc::channel();
+    std::thread::scope(|threads| {
+        exposition.view(0, |view| {
+            threads.spawn(|| {
+                exposition.update(|board| board.set_workspaces(&scope(), 0, Vec::new()));
+                added.send(()).unwrap();
+            });
+            is_added.recv_timeout(Duration::from_secs(60)).unwrap();
+            assert_eq!(view.workspaces().count(), 0, "what is read stays as it was");
+        });
+    });
+}
