@@ -21,7 +21,7 @@ const GATEWAYS: u32 = 40;
 const GATEWAYS_SMALL: u32 = 4;
 const SCRAPERS: [usize; 3] = [1, 8, 64];
 const TIME: Duration = Duration::from_millis(1_500);
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 /// Those that take half a second for a scrape.
 const TIME_SLOW: Duration = Duration::from_secs(4);
 

@@ -11,6 +11,7 @@ use super::backup::Backups;
 use super::bridge::{LedgerBridge, ServerBridge};
 use super::content::Content;
 use super::fleet::scope_ids;
+use super::process::Process;
 use super::publish::Publisher;
 use super::series::Explainer;
 use super::snapshot::{Demand, Snapshot};
@@ -95,6 +96,7 @@ impl Common {
             demand: Arc::clone(&self.demand),
             exposition: Arc::clone(&self.exposition),
             own: Arc::clone(&self.own),
+            process: Arc::new(Process::new(&self.clock)),
             readiness: self.readiness.clone(),
             config: Arc::clone(&self.status),
             clock: self.clock.clone(),

@@ -9,11 +9,12 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
+use super::process::Process;
 use super::series::Explainer;
 use super::snapshot::{Demand, Snapshot};
 use super::vitals::Vitals;
 use crate::clock::Clock;
-use crate::metrics::{Exposition, OwnMetrics};
+use crate::metrics::{Exposition, OwnMetrics, Scrape};
 use crate::model::Format;
 use crate::server::{self, ConfigStatus, NotRendered, Readiness, SeriesAnswer, SeriesQuery, Status};
 
@@ -23,6 +24,7 @@ pub(super) struct Content {
     pub(super) demand: Arc<Demand>,
     pub(super) exposition: Arc<Exposition>,
     pub(super) own: Arc<OwnMetrics>,
+    pub(super) process: Arc<Process>,
     pub(super) readiness: Readiness,
     pub(super) config: Arc<ArcSwap<ConfigStatus>>,
     pub(super) clock: Clock,
@@ -37,12 +39,18 @@ impl server::Content for Content {
         if gzip {
             self.demand.note(format, Instant::now());
         }
-        let (snapshot, own, clock) = (self.page.load_full(), Arc::clone(&self.own), self.clock.clone());
+        let (snapshot, clock) = (self.page.load_full(), self.clock.clone());
+        let (own, process) = (Arc::clone(&self.own), Arc::clone(&self.process));
         Box::pin(async move {
             let gzip = if gzip { Some(snapshot.compressed(format).await?) } else { None };
             let age = u64::try_from(clock.now().saturating_sub(snapshot.rendered)).unwrap_or(0);
-            let age = Duration::from_millis(age);
-            let own = own.encode(format, snapshot.ledger_sessions, snapshot.ledger_bytes, age);
+            let scrape = Scrape {
+                ledger_sessions: snapshot.ledger_sessions,
+                ledger_bytes: snapshot.ledger_bytes,
+                snapshot_age: Duration::from_millis(age),
+                process: process.figures(),
+            };
+            let own = own.encode(format, &scrape);
             Ok(match gzip {
                 Some(gzip) => gzip.with_end(&own).into(),
                 None => snapshot.body.parts(format).into_iter().chain([own.into()]).collect(),

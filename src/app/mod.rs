@@ -11,6 +11,7 @@ mod exporter;
 mod fleet;
 mod health;
 mod ledger;
+mod process;
 mod publish;
 mod reload;
 mod series;

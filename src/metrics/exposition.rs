@@ -15,7 +15,7 @@ use super::page::Page;
 use crate::clock::{UnixMillis, millis};
 use crate::config;
 use crate::ledger::SeriesKey;
-use crate::model::{Format, ScopeId};
+use crate::model::ScopeId;
 
 /// The board, and what it takes to render it.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl Exposition {
         let board = self.lock().clone();
         let view = View { board: &board, pricing: &pricing, now, stale_after };
         let capacity = self.size_bytes.load(Ordering::Relaxed);
-        let mut page = Page::new(&Format::ALL, created_timestamps, capacity);
+        let mut page = Page::new(created_timestamps, capacity);
         families::render(view, &mut page);
         let body = page.finish();
         // A little more than now, so that the next page is written without moving what is written already.

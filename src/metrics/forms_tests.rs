@@ -6,7 +6,7 @@ use flate2::read::GzDecoder;
 use proptest::prelude::*;
 
 use super::tests::{gateway, ledger, scope, workspace};
-use super::{Exposition, Gzip, OwnMetrics, SessionsView};
+use super::{Exposition, Gzip, OwnMetrics, ProcessFigures, Scrape, SessionsView};
 use crate::config;
 use crate::ledger::{ClusterSweep, Discovered};
 use crate::model::{
@@ -164,16 +164,21 @@ proptest! {
 #[test]
 fn the_exporter_s_own_metrics_are_the_same_in_both_formats() {
     let own = OwnMetrics::new(["cuHours"].into_iter(), &[scope()]).unwrap();
-    let [text, open] = Format::ALL.map(|format| {
-        String::from_utf8(own.encode(format, 1, 2, std::time::Duration::from_secs(3))).unwrap()
-    });
-    assert!(open.ends_with("\n# EOF\n") && !text.contains("# EOF"));
-    // What the process does meanwhile shows.
-    let steady = |page: &str| -> Vec<String> {
-        samples(page).0.into_iter().filter(|line| !line.starts_with("process_")).map(str::to_owned).collect()
+    let process = ProcessFigures { resident_bytes: Some(4096.0), ..ProcessFigures::default() };
+    let scrape = Scrape {
+        ledger_sessions: 1,
+        ledger_bytes: 2,
+        snapshot_age: std::time::Duration::from_millis(1_500),
+        process,
     };
-    assert_eq!(steady(&text), steady(&open));
-    assert!(
-        text.contains("\nprocess_resident_memory_bytes ") && text.contains("exporter_ledger_sessions 1\n")
-    );
+    let [text, open] = Format::ALL.map(|format| String::from_utf8(own.encode(format, &scrape)).unwrap());
+    assert!(open.ends_with("\n# EOF\n") && !text.contains("# EOF"));
+    assert_eq!(samples(&text).0, samples(&open).0);
+    for line in [
+        "exporter_ledger_sessions 1",
+        "exporter_snapshot_age_seconds 1.5",
+        "process_resident_memory_bytes 4096",
+    ] {
+        assert!(text.contains(&format!("{line}\n")), "{line}");
+    }
 }

@@ -93,9 +93,7 @@ impl Gzip {
             deflate(&mut Compress::new(LEVEL, false), end, FlushCompress::Finish, &mut last);
         }
         let mut checksum = self.checksum.clone();
-        let mut of_end = Hasher::new();
-        of_end.update(end);
-        checksum.combine(&of_end);
+        checksum.update(end);
         last.extend_from_slice(&checksum.finalize().to_le_bytes());
         // The length is told modulo 2^32.
         let length = ((self.length + end.len()) & 0xffff_ffff).to_le_bytes();

@@ -10,6 +10,7 @@ mod families;
 mod family;
 mod gzip;
 mod labels;
+mod lines;
 mod own;
 mod page;
 
@@ -24,4 +25,4 @@ pub use exposition::{Exposition, Rendered};
 pub use families::catalogue;
 pub use family::{Family, Kind, PREFIX};
 pub use gzip::Gzip;
-pub use own::{ApiMetrics, LedgerMetrics, OwnFamily, OwnMetrics, SweepMetrics};
+pub use own::{ApiMetrics, LedgerMetrics, OwnFamily, OwnMetrics, ProcessFigures, Scrape, SweepMetrics};

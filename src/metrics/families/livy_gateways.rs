@@ -2,7 +2,8 @@
 
 use crate::metrics::Family;
 use crate::metrics::board::View;
-use crate::metrics::page::{Page, seconds};
+use crate::metrics::lines::seconds;
+use crate::metrics::page::Page;
 use crate::model::GatewayState;
 
 const INFO: Family = Family::gauge(

@@ -3,7 +3,8 @@
 use crate::metrics::Family;
 use crate::metrics::board::{Active, View};
 use crate::metrics::labels::LabelTable;
-use crate::metrics::page::{Page, float, seconds};
+use crate::metrics::lines::{float, seconds};
+use crate::metrics::page::Page;
 use crate::model::{SessionState, Usage};
 
 const SESSION: &[&str] = &["workspace_id", "livy_compute_id", "session_id"];

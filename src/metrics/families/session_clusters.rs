@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::metrics::Family;
 use crate::metrics::board::View;
 use crate::metrics::labels::LabelTable;
-use crate::metrics::page::{Page, float, seconds};
+use crate::metrics::lines::{float, seconds};
+use crate::metrics::page::Page;
 use crate::model::{ClusterKind, ClusterObservation, ClusterState};
 
 const CLUSTER: &[&str] = &["workspace_id", "session_cluster_id"];

@@ -2,7 +2,8 @@
 
 use crate::metrics::Family;
 use crate::metrics::board::{TargetStatus, View};
-use crate::metrics::page::{Page, seconds};
+use crate::metrics::lines::seconds;
+use crate::metrics::page::Page;
 use crate::model::Target;
 
 const TARGET: &[&str] = &["target", "account", "region", "workspace_id", "livy_compute_id"];

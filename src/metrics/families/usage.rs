@@ -3,7 +3,8 @@
 use crate::clock::UnixMillis;
 use crate::ledger::{GatewayTotals, SeriesTotals};
 use crate::metrics::board::View;
-use crate::metrics::page::{Page, float};
+use crate::metrics::lines::float;
+use crate::metrics::page::Page;
 use crate::metrics::{Family, Kind};
 use crate::model::{Baseline, GatewayId, Usage};
 

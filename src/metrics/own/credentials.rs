@@ -8,7 +8,7 @@ use prometheus::Gauge;
 use super::make::Maker;
 use super::series::Vector;
 use crate::clock::UnixMillis;
-use crate::metrics::page::seconds;
+use crate::metrics::lines::seconds;
 
 /// When keys expire, of each account that is watched.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 
 use super::make::Maker;
 use crate::clock::UnixMillis;
-use crate::metrics::page::seconds;
+use crate::metrics::lines::seconds;
 
 /// Seconds that a commit takes.
 const COMMIT_BUCKETS: [f64; 9] = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];

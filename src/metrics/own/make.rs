@@ -8,17 +8,17 @@ use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 use super::series::{Counted, Vector, Written};
 use crate::metrics::Family;
 
-/// Families by their names.
-pub(super) type Families = BTreeMap<String, Arc<dyn Written>>;
+/// Families, in the order of their names.
+pub(super) type Families = Vec<Arc<dyn Written>>;
 
 /// Makes families with the prefix that all share, and keeps them.
 #[derive(Debug, Default)]
-pub(super) struct Maker(Mutex<Families>);
+pub(super) struct Maker(Mutex<BTreeMap<String, Arc<dyn Written>>>);
 
 impl Maker {
     /// All that were made.
     pub(super) fn families(self) -> Families {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
     }
 
     fn add<T: Counted + 'static>(
@@ -28,7 +28,7 @@ impl Maker {
     ) -> Result<Vector<T>, prometheus::Error> {
         let vector = Vector::new(family, bounds);
         let mut families = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match families.insert(family.name(), Arc::new(vector.clone())) {
+        match families.insert(family.name(), vector.written()) {
             Some(_) => Err(prometheus::Error::AlreadyReg),
             None => Ok(vector),
         }

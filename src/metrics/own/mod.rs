@@ -8,8 +8,10 @@ mod process;
 mod scopes;
 mod series;
 mod sweeps;
+mod template;
 mod web;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus::{Gauge, IntGauge};
@@ -19,18 +21,16 @@ pub use credentials::CredentialsMetrics;
 pub use ledger::LedgerMetrics;
 use make::{Families, Maker};
 use process::Process;
+pub use process::ProcessFigures;
 pub use scopes::ScopeMetrics;
 pub use sweeps::SweepMetrics;
 pub use web::WebMetrics;
 
 use super::Family;
-use super::page::{Page, seconds};
+use super::lines::{self, seconds};
 use crate::build_info;
 use crate::clock::UnixMillis;
 use crate::model::{Format, ScopeId};
-
-/// Room for what one scrape writes.
-const PAGE_BYTES: usize = 128 * 1024;
 
 /// See the module.
 #[derive(Debug)]
@@ -53,6 +53,21 @@ pub struct OwnMetrics {
     awaiting_restart: IntGauge,
     families: Families,
     process: Process,
+    /// How long the next end of a page will be, about.
+    size_bytes: AtomicUsize,
+}
+
+/// What only a scrape asks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scrape {
+    /// Sessions in the ledger.
+    pub ledger_sessions: u64,
+    /// The ledger on disk.
+    pub ledger_bytes: u64,
+    /// Since the families of the watched resources were rendered.
+    pub snapshot_age: Duration,
+    /// Of this process.
+    pub process: ProcessFigures,
 }
 
 /// A family of the exporter's own, for its documentation.
@@ -110,6 +125,7 @@ impl OwnMetrics {
             )?,
             families: make.families(),
             process: Process::new(),
+            size_bytes: AtomicUsize::new(0),
         };
         own.credentials.watch(scopes.iter().map(|scope| scope.account.clone()));
         Ok(own)
@@ -134,20 +150,20 @@ impl OwnMetrics {
     }
 
     /// The families as they are now, with the figures that only a scrape asks for: the end of a page.
-    pub fn encode(
-        &self,
-        format: Format,
-        sessions: u64,
-        ledger_bytes: u64,
-        snapshot_age: Duration,
-    ) -> Vec<u8> {
-        self.ledger.size(sessions, ledger_bytes);
-        self.snapshot_age.set(snapshot_age.as_secs_f64());
-        let mut page = Page::alone(format, PAGE_BYTES);
-        self.families.values().for_each(|family| family.write(&mut page));
-        self.process.write(&mut page);
-        page.end();
-        page.into_bytes()
+    pub fn encode(&self, format: Format, scrape: &Scrape) -> Vec<u8> {
+        self.ledger.size(scrape.ledger_sessions, scrape.ledger_bytes);
+        self.snapshot_age.set(scrape.snapshot_age.as_secs_f64());
+        let mut out = Vec::with_capacity(self.size_bytes.load(Ordering::Relaxed));
+        for family in &self.families {
+            family.write(format, &mut out);
+        }
+        self.process.write(&scrape.process, format, &mut out);
+        if format == Format::OpenMetrics {
+            out.extend_from_slice(lines::END);
+        }
+        // A little more than now: figures grow.
+        self.size_bytes.store(out.len() + out.len() / 32, Ordering::Relaxed);
+        out
     }
 
     /// What these families are called and mean.
@@ -158,7 +174,7 @@ impl OwnMetrics {
             labels: family.labels.iter().map(|label| (*label).to_owned()).collect(),
             help: family.help.to_owned(),
         };
-        let counted = self.families.values().map(|family| family.family());
+        let counted = self.families.iter().map(|family| family.family());
         counted.chain(Process::families()).map(describe).collect()
     }
 }

@@ -7,24 +7,32 @@ use std::sync::{Arc, PoisonError, RwLock};
 use prometheus::core::Metric;
 use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntGauge};
 
+use super::template::{Filling, Template};
 use crate::metrics::Family;
 use crate::metrics::labels::write_pairs;
-use crate::metrics::page::{Page, float};
+use crate::metrics::lines::{self, float};
+use crate::model::Format;
 
 /// A family that can be written.
 pub(super) trait Written: fmt::Debug + Send + Sync {
     /// What it is called and means.
     fn family(&self) -> &Family;
     /// Writes it.
-    fn write(&self, page: &mut Page);
+    fn write(&self, format: Format, out: &mut Vec<u8>);
 }
 
 /// What one series counts; clones share it.
 pub(super) trait Counted: Clone + fmt::Debug + Send + Sync {
     /// Begins at zero, with these upper bounds where it is a histogram.
     fn begin(bounds: &[f64]) -> Self;
-    /// Writes the samples of the series with these labels.
-    fn write(&self, family: &Family, labels: &[u8], page: &mut Page);
+
+    /// Adds the lines of the series with these labels.
+    fn add_lines(template: &mut Template, family: &Family, labels: &[u8], _bounds: &[f64]) {
+        template.add(|out| lines::sample(out, family, labels, &[]));
+    }
+
+    /// Fills in its values, one for each line.
+    fn fill(&self, filling: &mut Filling<'_>);
 }
 
 /// The series of a family by the values of its labels, in their order. They are few: a list is looked through.
@@ -35,7 +43,14 @@ pub struct Vector<T>(Arc<Inner<T>>);
 struct Inner<T> {
     family: Family,
     bounds: Vec<f64>,
-    children: RwLock<Vec<Child<T>>>,
+    series: RwLock<Series<T>>,
+}
+
+#[derive(Debug)]
+struct Series<T> {
+    children: Vec<Child<T>>,
+    /// Of all of them, in their order.
+    template: Template,
 }
 
 #[derive(Debug)]
@@ -46,55 +61,81 @@ struct Child<T> {
     counted: T,
 }
 
+impl<T: Counted> Series<T> {
+    fn order(&self, values: &[&str]) -> Result<usize, usize> {
+        self.children
+            .binary_search_by(|child| child.values.iter().map(String::as_str).cmp(values.iter().copied()))
+    }
+
+    fn prepare(&mut self, family: &Family, bounds: &[f64]) {
+        self.template = Template::new(family);
+        for child in &self.children {
+            T::add_lines(&mut self.template, family, &child.labels, bounds);
+        }
+    }
+}
+
 impl<T: Counted> Vector<T> {
     pub(super) fn new(family: Family, bounds: &[f64]) -> Self {
-        Self(Arc::new(Inner { family, bounds: bounds.to_vec(), children: RwLock::default() }))
+        let series = Series { children: Vec::new(), template: Template::new(&family) };
+        Self(Arc::new(Inner { family, bounds: bounds.to_vec(), series: series.into() }))
     }
 
     /// The series with these values of its labels, in order; it begins with the first call.
     pub(super) fn with_label_values(&self, values: &[&str]) -> T {
-        let Inner { family, bounds, children } = &*self.0;
+        let Inner { family, bounds, series } = &*self.0;
         debug_assert_eq!(family.labels.len(), values.len(), "{}", family.name);
-        let order = |child: &Child<T>| child.values.iter().map(String::as_str).cmp(values.iter().copied());
         // A panic while the lock was held leaves a whole list behind.
-        let known = children.read().unwrap_or_else(PoisonError::into_inner);
-        if let Ok(place) = known.binary_search_by(order) {
-            return known[place].counted.clone();
+        let known = series.read().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(place) = known.order(values) {
+            return known.children[place].counted.clone();
         }
         drop(known);
-        let mut known = children.write().unwrap_or_else(PoisonError::into_inner);
-        let place = match known.binary_search_by(order) {
-            Ok(place) => return known[place].counted.clone(),
+        let mut known = series.write().unwrap_or_else(PoisonError::into_inner);
+        let place = match known.order(values) {
+            Ok(place) => return known.children[place].counted.clone(),
             Err(place) => place,
         };
         let counted = T::begin(bounds);
         let mut labels = Vec::new();
         write_pairs(&mut labels, family.labels, values);
         let values = values.iter().map(|value| (*value).to_owned()).collect();
-        known.insert(place, Child { values, labels, counted: counted.clone() });
+        known.children.insert(place, Child { values, labels, counted: counted.clone() });
+        known.prepare(family, bounds);
         counted
     }
 
     /// Ends the series with these values, if there is one.
     pub(super) fn remove_label_values(&self, values: &[&str]) {
-        let mut known = self.0.children.write().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|child| child.values != values);
+        let Inner { family, bounds, series } = &*self.0;
+        let mut known = series.write().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(place) = known.order(values) {
+            known.children.remove(place);
+            known.prepare(family, bounds);
+        }
+    }
+
+    /// To be written.
+    pub(super) fn written(&self) -> Arc<dyn Written>
+    where
+        T: 'static,
+    {
+        Arc::<Inner<T>>::clone(&self.0)
     }
 }
 
-impl<T: Counted> Written for Vector<T> {
+impl<T: Counted> Written for Inner<T> {
     fn family(&self) -> &Family {
-        &self.0.family
+        &self.family
     }
 
-    fn write(&self, page: &mut Page) {
-        let Inner { family, children, .. } = &*self.0;
-        let children = children.read().unwrap_or_else(PoisonError::into_inner);
-        page.family(family, |page| {
-            for child in children.iter() {
-                child.counted.write(family, &child.labels, page);
-            }
-        });
+    fn write(&self, format: Format, out: &mut Vec<u8>) {
+        let series = self.series.read().unwrap_or_else(PoisonError::into_inner);
+        let mut filling = series.template.begin(format, out);
+        for child in &series.children {
+            child.counted.fill(&mut filling);
+        }
+        debug_assert!(filling.is_whole(), "{}", self.family.name);
     }
 }
 
@@ -103,8 +144,8 @@ impl Counted for IntCounter {
         made(Self::new("series", "series"))
     }
 
-    fn write(&self, family: &Family, labels: &[u8], page: &mut Page) {
-        page.sample_of(family, labels, &[], float(self.get()));
+    fn fill(&self, filling: &mut Filling<'_>) {
+        filling.value(float(self.get()));
     }
 }
 
@@ -114,8 +155,8 @@ impl Counted for IntGauge {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "samples are floats; counts stay below 2^53")]
-    fn write(&self, family: &Family, labels: &[u8], page: &mut Page) {
-        page.sample_of(family, labels, &[], self.get() as f64);
+    fn fill(&self, filling: &mut Filling<'_>) {
+        filling.value(self.get() as f64);
     }
 }
 
@@ -124,8 +165,8 @@ impl Counted for Gauge {
         made(Self::new("series", "series"))
     }
 
-    fn write(&self, family: &Family, labels: &[u8], page: &mut Page) {
-        page.sample_of(family, labels, &[], self.get());
+    fn fill(&self, filling: &mut Filling<'_>) {
+        filling.value(self.get());
     }
 }
 
@@ -134,15 +175,25 @@ impl Counted for Histogram {
         made(Self::with_opts(HistogramOpts::new("series", "series").buckets(bounds.to_vec())))
     }
 
-    fn write(&self, family: &Family, labels: &[u8], page: &mut Page) {
+    fn add_lines(template: &mut Template, family: &Family, labels: &[u8], bounds: &[f64]) {
+        for bound in bounds.iter().copied().chain([f64::INFINITY]) {
+            template.add(|out| lines::bucket(out, family, labels, bound));
+        }
+        for suffix in lines::TOTALS {
+            template.add(|out| lines::series(out, family, family.name, suffix, labels, &[]));
+        }
+    }
+
+    fn fill(&self, filling: &mut Filling<'_>) {
         let metric = self.metric();
         let histogram = metric.get_histogram();
         for bucket in histogram.get_bucket() {
-            page.bucket(family, labels, bucket.upper_bound(), bucket.cumulative_count()).end_line();
+            filling.value(float(bucket.cumulative_count()));
         }
-        let (sum, count) = (histogram.get_sample_sum(), histogram.get_sample_count());
-        page.bucket(family, labels, f64::INFINITY, count).end_line();
-        page.totals(family, labels, sum, count);
+        let count = float(histogram.get_sample_count());
+        for value in [count, histogram.get_sample_sum(), count] {
+            filling.value(value);
+        }
     }
 }
 

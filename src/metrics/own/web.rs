@@ -5,7 +5,7 @@ use prometheus::{Gauge, IntCounter, IntGauge};
 use super::make::Maker;
 use super::series::Vector;
 use crate::clock::UnixMillis;
-use crate::metrics::page::seconds;
+use crate::metrics::lines::seconds;
 use crate::model::Cut;
 
 /// What the server refuses or cuts, and its web configuration file.
