@@ -19,6 +19,16 @@ pub struct Daemon {
 impl Daemon {
     /// Starts it with a directory of its own, which is made, and waits until all was swept once and is on the page.
     pub fn start(url: &str, directory: &Path, sessions_interval: &str) -> Outcome<Self> {
+        Self::start_program(Path::new(EXPORTER), url, directory, sessions_interval)
+    }
+
+    /// The same of another build.
+    pub fn start_program(
+        program: &Path,
+        url: &str,
+        directory: &Path,
+        sessions_interval: &str,
+    ) -> Outcome<Self> {
         fs::create_dir(directory)?;
         let (address, ledger) = (free_address()?, directory.join("ledger.db"));
         let config = format!(
@@ -32,7 +42,7 @@ impl Daemon {
         );
         fs::write(directory.join("exporter.yaml"), config)?;
         fs::write(directory.join("address"), &address)?;
-        let process = spawn(directory)?;
+        let process = spawn(program, directory)?;
         poll(&address, "/-/ready", "", Duration::from_millis(50))?;
         std::thread::sleep(Duration::from_secs(1));
         Ok(Self { address, process })
@@ -42,7 +52,7 @@ impl Daemon {
     pub fn start_on(directory: &Path) -> Outcome<f64> {
         let address = fs::read_to_string(directory.join("address"))?;
         let started = Instant::now();
-        let process = spawn(directory)?;
+        let process = spawn(Path::new(EXPORTER), directory)?;
         poll(&address, "/metrics", "livy_cu_seconds_total{", Duration::from_millis(1))?;
         let took = started.elapsed().as_secs_f64();
         drop(process);
@@ -60,7 +70,7 @@ impl Daemon {
     }
 }
 
-fn spawn(directory: &Path) -> Outcome<Running> {
-    let mut command = Command::new(EXPORTER);
+fn spawn(program: &Path, directory: &Path) -> Outcome<Running> {
+    let mut command = Command::new(program);
     Ok(Running(command.args(["serve", "--config.file"]).arg(directory.join("exporter.yaml")).spawn()?))
 }

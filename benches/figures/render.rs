@@ -1,7 +1,7 @@
 //! The child that renders: what a change of every one of 100,000 series costs until there is a page.
 
 use emr_serverless_spark_exporter::config;
-use emr_serverless_spark_exporter::metrics::{Exposition, Gzip, SessionsView};
+use emr_serverless_spark_exporter::metrics::{Exposition, Gzip, Memory, SessionsView};
 use emr_serverless_spark_exporter::model::{
     Format, GatewayId, ScopeId, SessionObservation, SessionState, Usage, WorkspaceId,
 };
@@ -47,7 +47,10 @@ pub fn render() -> Outcome<Value> {
         let started = cpu_seconds()?;
         for _ in 0..BATCH / 5 {
             let compressed = Gzip::new(body.parts(Format::Text), None);
-            sizes = (body.parts(Format::Text).concat().len(), compressed.with_end(b"").concat().len());
+            sizes = (
+                body.parts(Format::Text).concat().len(),
+                compressed.with_end(b"", &Memory::default()).concat().len(),
+            );
         }
         gzip.push((cpu_seconds()? - started) * 1e3 / f64::from(BATCH / 5));
     }

@@ -24,6 +24,8 @@ const TIME: Duration = Duration::from_millis(1_500);
 const ROUNDS: usize = 5;
 /// Those that take half a second for a scrape.
 const TIME_SLOW: Duration = Duration::from_secs(4);
+/// The program as it is released, if `make static` has built it.
+const RELEASED: &str = "target/x86_64-unknown-linux-musl/release/emr-serverless-spark-exporter";
 
 /// See the module.
 pub fn section() -> Outcome<Vec<Row>> {
@@ -41,10 +43,16 @@ pub fn section() -> Outcome<Vec<Row>> {
     let one_mib = memory_mib(daemon.pid(), "VmHWM")?;
     for gzip in [true, false] {
         for scrapers in SCRAPERS {
-            rows.extend(beside(&daemon, &nginx, &bytes, gzip, scrapers)?);
+            rows.extend(beside("scrape", &daemon, &nginx, &bytes, gzip, scrapers)?);
         }
     }
     rows.push(flat(&daemon, one_mib)?);
+    if Path::new(RELEASED).exists() {
+        let place = directory.path().join("released");
+        let released = Daemon::start_program(Path::new(RELEASED), &simulator.url, &place, "1h")?;
+        load(released.ask(true), 1, TIME)?;
+        rows.extend(beside("the static program: scrape", &released, &nginx, &bytes, true, 8)?);
+    }
     rows.extend(encoders(&daemon, Path::new(&plain), directory.path())?);
     let open = Peer::nginx(&files.open, OPEN)?;
     rows.push(scrape_durations(&daemon.address, &open.address, directory.path())?);
@@ -80,7 +88,14 @@ impl Files {
 }
 
 /// One by one, in turns, so that all of them meet the same machine.
-fn beside(daemon: &Daemon, nginx: &Peer, bytes: &Peer, gzip: bool, scrapers: usize) -> Outcome<[Row; 2]> {
+fn beside(
+    scrape: &str,
+    daemon: &Daemon,
+    nginx: &Peer,
+    bytes: &Peer,
+    gzip: bool,
+    scrapers: usize,
+) -> Outcome<[Row; 2]> {
     let asks = [daemon.ask(gzip), ask(nginx, gzip), ask(bytes, gzip)];
     let mut loads: [Vec<Load>; 3] = Default::default();
     for _ in 0..ROUNDS {
@@ -92,7 +107,7 @@ fn beside(daemon: &Daemon, nginx: &Peer, bytes: &Peer, gzip: bool, scrapers: usi
     let cpu = loads.each_ref().map(|loads| median(loads.iter().map(|load| load.cpu_millis).collect()));
     let form = if gzip { "gzip" } else { "plain" };
     Ok([("p50", p50), ("CPU a scrape", cpu)].map(|(what, [own, nginx, bytes])| Row {
-        what: format!("scrape of 100,000 series, {form}, {scrapers} at a time: {what}"),
+        what: format!("{scrape} of 100,000 series, {form}, {scrapers} at a time: {what}"),
         measured: format!("{own:.2} ms"),
         against: format!("nginx, the same bytes: {nginx:.2} ms; finished bytes: {bytes:.2} ms"),
         ratio: Some(own / nginx),
@@ -230,7 +245,7 @@ fn small(directory: &Path) -> Outcome<Vec<Row>> {
     ])
 }
 
-/// Of the program as it is released, if `make static` has built it, beside this one.
+/// Of the program as it is released, beside this one.
 fn size(directory: &Path) -> Outcome<Option<Row>> {
     let stripped = directory.join("stripped");
     let done = Command::new("strip").arg("-o").arg(&stripped).arg(EXPORTER).status()?;
@@ -239,8 +254,7 @@ fn size(directory: &Path) -> Outcome<Option<Row>> {
     }
     #[expect(clippy::cast_precision_loss, reason = "some megabytes")]
     let megabytes = |file: &Path| fs::metadata(file).map(|file| file.len() as f64 / 1e6);
-    let released = Path::new("target/x86_64-unknown-linux-musl/release/emr-serverless-spark-exporter");
-    let Ok(own) = megabytes(released) else { return Ok(None) };
+    let Ok(own) = megabytes(Path::new(RELEASED)) else { return Ok(None) };
     let linked = megabytes(&stripped)?;
     Ok(Some(Row {
         what: "the program, static and stripped".into(),

@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::journal::Journal;
 use crate::ledger::{Ledger, Options};
-use crate::metrics::{Exposition, OwnMetrics};
+use crate::metrics::{Exposition, Memory, OwnMetrics};
 use crate::scheduler::{FirstPass, Surroundings};
 use crate::server::{ConfigStatus, Lifecycle, Readiness, Server};
 
@@ -97,6 +97,7 @@ impl Common {
             exposition: Arc::clone(&self.exposition),
             own: Arc::clone(&self.own),
             process: Arc::new(Process::new(&self.clock)),
+            memory: Memory::default(),
             readiness: self.readiness.clone(),
             config: Arc::clone(&self.status),
             clock: self.clock.clone(),

@@ -14,7 +14,7 @@ use super::series::Explainer;
 use super::snapshot::{Demand, Snapshot};
 use super::vitals::Vitals;
 use crate::clock::Clock;
-use crate::metrics::{Exposition, OwnMetrics, Scrape};
+use crate::metrics::{Exposition, Memory, OwnMetrics, Scrape};
 use crate::model::Format;
 use crate::server::{self, ConfigStatus, NotRendered, Readiness, SeriesAnswer, SeriesQuery, Status};
 
@@ -25,6 +25,8 @@ pub(super) struct Content {
     pub(super) exposition: Arc<Exposition>,
     pub(super) own: Arc<OwnMetrics>,
     pub(super) process: Arc<Process>,
+    /// For what each scrape writes.
+    pub(super) memory: Memory,
     pub(super) readiness: Readiness,
     pub(super) config: Arc<ArcSwap<ConfigStatus>>,
     pub(super) clock: Clock,
@@ -40,7 +42,7 @@ impl server::Content for Content {
             self.demand.note(format, Instant::now());
         }
         let (snapshot, clock) = (self.page.load_full(), self.clock.clone());
-        let (own, process) = (Arc::clone(&self.own), Arc::clone(&self.process));
+        let (own, process, memory) = (Arc::clone(&self.own), Arc::clone(&self.process), self.memory.clone());
         Box::pin(async move {
             let gzip = if gzip { Some(snapshot.compressed(format).await?) } else { None };
             let age = u64::try_from(clock.now().saturating_sub(snapshot.rendered)).unwrap_or(0);
@@ -50,10 +52,10 @@ impl server::Content for Content {
                 snapshot_age: Duration::from_millis(age),
                 process: process.figures(),
             };
-            let own = own.encode(format, &scrape);
+            let own = own.encode(format, &scrape, &memory);
             Ok(match gzip {
-                Some(gzip) => gzip.with_end(&own).into(),
-                None => snapshot.body.parts(format).into_iter().chain([own.into()]).collect(),
+                Some(gzip) => gzip.with_end(&own, &memory).into(),
+                None => snapshot.body.parts(format).into_iter().chain([Bytes::from_owner(own)]).collect(),
             })
         })
     }

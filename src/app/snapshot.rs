@@ -121,6 +121,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::metrics::Memory;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_compressed_form_is_made_once_for_all_who_ask() {
@@ -130,14 +131,19 @@ mod tests {
         let asking: Vec<_> = (0..64)
             .map(|_| Arc::clone(&snapshot))
             .map(|snapshot| {
-                let whole = async move { snapshot.compressed(Format::Text).await.unwrap().with_end(b"") };
+                let whole = async move {
+                    snapshot.compressed(Format::Text).await.unwrap().with_end(b"", &Memory::default())
+                };
                 tokio::spawn(whole)
             })
             .collect();
         let made = |parts: &[bytes::Bytes]| parts[0].as_ptr();
         for asked in asking {
             let parts = asked.await.unwrap();
-            assert_eq!(made(&parts), made(&snapshot.ready(Format::Text).unwrap().with_end(b"")));
+            assert_eq!(
+                made(&parts),
+                made(&snapshot.ready(Format::Text).unwrap().with_end(b"", &Memory::default()))
+            );
         }
         assert!(snapshot.ready(Format::OpenMetrics).is_none(), "nobody asked");
     }
@@ -148,8 +154,10 @@ mod tests {
         snapshot.compress(Format::OpenMetrics, None);
         let held = |memory: &[Weak<()>]| memory.iter().filter(|form| form.strong_count() > 0).count();
         let memory = snapshot.memory();
-        let (plain, gzip) =
-            (snapshot.body.parts(Format::Text), snapshot.ready(Format::OpenMetrics).unwrap().with_end(b""));
+        let (plain, gzip) = (
+            snapshot.body.parts(Format::Text),
+            snapshot.ready(Format::OpenMetrics).unwrap().with_end(b"", &Memory::default()),
+        );
         assert_eq!((memory.len(), held(&memory)), (2, 2));
         drop(snapshot);
         assert_eq!(held(&memory), 2, "both are read");

@@ -6,7 +6,7 @@ use flate2::read::GzDecoder;
 use proptest::prelude::*;
 
 use super::tests::{gateway, ledger, scope, workspace};
-use super::{Exposition, Gzip, OwnMetrics, ProcessFigures, Scrape, SessionsView};
+use super::{Exposition, Gzip, Memory, OwnMetrics, ProcessFigures, Scrape, SessionsView};
 use crate::config;
 use crate::ledger::{ClusterSweep, Discovered};
 use crate::model::{
@@ -125,7 +125,9 @@ fn samples(page: &str) -> (Vec<&str>, usize, usize) {
 
 fn unpacked(gzip: &Gzip) -> Vec<u8> {
     let mut plain = Vec::new();
-    GzDecoder::new(gzip.with_end(b"").concat().as_slice()).read_to_end(&mut plain).unwrap();
+    GzDecoder::new(gzip.with_end(b"", &Memory::default()).concat().as_slice())
+        .read_to_end(&mut plain)
+        .unwrap();
     plain
 }
 
@@ -171,7 +173,9 @@ fn the_exporter_s_own_metrics_are_the_same_in_both_formats() {
         snapshot_age: std::time::Duration::from_millis(1_500),
         process,
     };
-    let [text, open] = Format::ALL.map(|format| String::from_utf8(own.encode(format, &scrape)).unwrap());
+    let memory = Memory::default();
+    let [text, open] =
+        Format::ALL.map(|format| String::from_utf8(own.encode(format, &scrape, &memory).to_vec()).unwrap());
     assert!(open.ends_with("\n# EOF\n") && !text.contains("# EOF"));
     assert_eq!(samples(&text).0, samples(&open).0);
     for line in [

@@ -7,14 +7,13 @@ use std::sync::Weak;
 
 use bytes::Bytes;
 use crc32fast::Hasher;
-use flate2::{Compress, Compression, FlushCompress, Status};
+use flate2::{Compress, FlushCompress, Status};
 
 use super::body::shared;
+use super::memory::{LEVEL, Memory};
 
 /// A segment holds whole parts of a page, at least this many bytes of them: small ones compress badly alone.
 const SEGMENT_BYTES_MIN: usize = 64 * 1024;
-/// Of zlib-rs, the fastest one.
-const LEVEL: Compression = Compression::new(1);
 /// The end is not compressed where that saves less than this part of the file: there, time is worth more than length.
 const SAVING_MIN: usize = 16;
 /// What a block without compression can hold.
@@ -85,12 +84,12 @@ impl Gzip {
     }
 
     /// The whole file, in parts: the page, and `end` behind it.
-    pub fn with_end(&self, end: &[u8]) -> [Bytes; 2] {
-        let mut last = Vec::with_capacity(end.len() + 64);
+    pub fn with_end(&self, end: &[u8], memory: &Memory) -> [Bytes; 2] {
+        let mut last = memory.text();
         if end.len() < self.file.len() / SAVING_MIN {
             store(end, &mut last);
         } else {
-            deflate(&mut Compress::new(LEVEL, false), end, FlushCompress::Finish, &mut last);
+            memory.compress(|compress| deflate(compress, end, FlushCompress::Finish, &mut last));
         }
         let mut checksum = self.checksum.clone();
         checksum.update(end);
@@ -98,7 +97,7 @@ impl Gzip {
         // The length is told modulo 2^32.
         let length = ((self.length + end.len()) & 0xffff_ffff).to_le_bytes();
         last.extend_from_slice(&length[..4]);
-        [self.file.clone(), last.into()]
+        [self.file.clone(), Bytes::from_owner(last)]
     }
 }
 
@@ -136,6 +135,7 @@ fn deflate(compress: &mut Compress, mut input: &[u8], flush: FlushCompress, out:
 
 /// Appends the last blocks of a file, as they are.
 fn store(end: &[u8], out: &mut Vec<u8>) {
+    out.reserve(end.len() + 64);
     let mut blocks = end.chunks(STORED_BYTES_MAX).peekable();
     if end.is_empty() {
         out.extend_from_slice(&[1, 0, 0, 0xff, 0xff]);
@@ -160,7 +160,7 @@ mod tests {
 
     /// As a reader of one member has it, who wants nothing behind that.
     fn unpacked(gzip: &Gzip, end: &[u8]) -> Vec<u8> {
-        let file = gzip.with_end(end).concat();
+        let file = gzip.with_end(end, &Memory::default()).concat();
         let mut decoder = GzDecoder::new(file.as_slice());
         let mut plain = Vec::new();
         decoder.read_to_end(&mut plain).unwrap();
@@ -190,11 +190,11 @@ mod tests {
         let page = Gzip::new(vec![noise.clone().into()], None);
         for end in [String::new(), "e 5\n".into(), "e 5\n".repeat(30_000)] {
             assert_eq!(unpacked(&page, end.as_bytes()), [noise.as_bytes(), end.as_bytes()].concat());
-            assert!(page.with_end(end.as_bytes())[1].len() > end.len(), "as it is");
+            assert!(page.with_end(end.as_bytes(), &Memory::default())[1].len() > end.len(), "as it is");
         }
         let end = "e 5\n".repeat(300_000);
         assert_eq!(unpacked(&page, end.as_bytes()), [noise.as_bytes(), end.as_bytes()].concat());
-        assert!(page.with_end(end.as_bytes())[1].len() < end.len() / 10);
+        assert!(page.with_end(end.as_bytes(), &Memory::default())[1].len() < end.len() / 10);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod family;
 mod gzip;
 mod labels;
 mod lines;
+mod memory;
 mod own;
 mod page;
 
@@ -25,4 +26,5 @@ pub use exposition::{Exposition, Rendered};
 pub use families::catalogue;
 pub use family::{Family, Kind, PREFIX};
 pub use gzip::Gzip;
+pub use memory::{Memory, Text};
 pub use own::{ApiMetrics, LedgerMetrics, OwnFamily, OwnMetrics, ProcessFigures, Scrape, SweepMetrics};

@@ -11,7 +11,6 @@ mod sweeps;
 mod template;
 mod web;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus::{Gauge, IntGauge};
@@ -28,6 +27,7 @@ pub use web::WebMetrics;
 
 use super::Family;
 use super::lines::{self, seconds};
+use super::memory::{Memory, Text};
 use crate::build_info;
 use crate::clock::UnixMillis;
 use crate::model::{Format, ScopeId};
@@ -53,8 +53,6 @@ pub struct OwnMetrics {
     awaiting_restart: IntGauge,
     families: Families,
     process: Process,
-    /// How long the next end of a page will be, about.
-    size_bytes: AtomicUsize,
 }
 
 /// What only a scrape asks for.
@@ -125,7 +123,6 @@ impl OwnMetrics {
             )?,
             families: make.families(),
             process: Process::new(),
-            size_bytes: AtomicUsize::new(0),
         };
         own.credentials.watch(scopes.iter().map(|scope| scope.account.clone()));
         Ok(own)
@@ -150,10 +147,10 @@ impl OwnMetrics {
     }
 
     /// The families as they are now, with the figures that only a scrape asks for: the end of a page.
-    pub fn encode(&self, format: Format, scrape: &Scrape) -> Vec<u8> {
+    pub fn encode(&self, format: Format, scrape: &Scrape, memory: &Memory) -> Text {
         self.ledger.size(scrape.ledger_sessions, scrape.ledger_bytes);
         self.snapshot_age.set(scrape.snapshot_age.as_secs_f64());
-        let mut out = Vec::with_capacity(self.size_bytes.load(Ordering::Relaxed));
+        let mut out = memory.text();
         for family in &self.families {
             family.write(format, &mut out);
         }
@@ -161,8 +158,6 @@ impl OwnMetrics {
         if format == Format::OpenMetrics {
             out.extend_from_slice(lines::END);
         }
-        // A little more than now: figures grow.
-        self.size_bytes.store(out.len() + out.len() / 32, Ordering::Relaxed);
         out
     }
 
