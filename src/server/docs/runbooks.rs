@@ -26,6 +26,7 @@ pub(super) const RUNBOOKS: &[Page] = runbooks![
     "EmrSparkCredentialsExpiring",
     "EmrSparkCredentialsRejected",
     "EmrSparkExporterDown",
+    "EmrSparkLedgerBackupFailing",
     "EmrSparkLedgerDiskNearlyFull",
     "EmrSparkLedgerFailing",
     "EmrSparkLivyErrorRatio",
