@@ -86,13 +86,16 @@ fn started(stat: &Stat, clock: &Clock) -> f64 {
     float(clock.now().unsigned_abs()) / 1e3 - age
 }
 
-/// The open file descriptors.
+/// How many file descriptors are open.
 fn count(descriptors: &File) -> Option<f64> {
-    // Linux tells their number as the size of their directory, from 6.2 on.
-    let told = descriptors.metadata().ok()?.len();
-    if told > 0 {
-        return Some(float(told));
+    // Linux tells it as the size of their directory, from 6.2 on.
+    match descriptors.metadata().ok()?.len() {
+        0 => listed(),
+        told => Some(float(told)),
     }
+}
+
+fn listed() -> Option<f64> {
     // Listing them takes one more.
     Some(float(fs::read_dir(DESCRIPTORS).ok()?.count() as u64) - 1.0)
 }
@@ -161,6 +164,8 @@ mod tests {
         let spin: u64 = (0..20_000_000_u64).map(|n| std::hint::black_box(n) % 7).sum();
         let after = process.figures();
         let [before_fds, after_fds] = [before, after].map(|figures| figures.fds_open.unwrap());
+        let listed = listed().unwrap();
+        assert!((after_fds - listed).abs() < 200.0, "{after_fds} {listed}");
         // Other tests open and close some meanwhile.
         assert!((after_fds - before_fds - 500.0).abs() < 200.0, "{before_fds} {after_fds} {}", open.len());
         let spent = after.cpu_seconds.unwrap() - before.cpu_seconds.unwrap();
