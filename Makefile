@@ -48,7 +48,7 @@ release:
 # Measures what docs/performance.md promises, in release mode, some minutes long. One part: make bench ARGS="sweep"
 bench:
 	scripts/bench-tools.sh
-	$(CARGO) bench --locked --bench figures -- $(ARGS)
+	. scripts/build-variables.sh && $(CARGO) bench --locked --bench figures -- $(ARGS)
 
 # Writes dashboards/*.json anew from their generator; a test keeps them in step.
 dashboards:

@@ -24,7 +24,7 @@ const TIME: Duration = Duration::from_millis(1_500);
 const ROUNDS: usize = 5;
 /// Those that take half a second for a scrape.
 const TIME_SLOW: Duration = Duration::from_secs(4);
-/// The program as it is released, if `make static` has built it.
+/// The program as `make static` builds it for releases.
 const RELEASED: &str = "target/x86_64-unknown-linux-musl/release/emr-serverless-spark-exporter";
 
 /// See the module.
@@ -47,9 +47,9 @@ pub fn section() -> Outcome<Vec<Row>> {
         }
     }
     rows.push(flat(&daemon, one_mib)?);
-    if Path::new(RELEASED).exists() {
+    if let Some(released) = released() {
         let place = directory.path().join("released");
-        let released = Daemon::start_program(Path::new(RELEASED), &simulator.url, &place, "1h")?;
+        let released = Daemon::start_program(released, &simulator.url, &place, "1h")?;
         load(released.ask(true), 1, TIME)?;
         rows.extend(beside("the static program: scrape", &released, &nginx, &bytes, true, 8)?);
     }
@@ -245,6 +245,16 @@ fn small(directory: &Path) -> Outcome<Vec<Row>> {
     ])
 }
 
+/// The program as it is released, if it was built of the same commit as this one.
+fn released() -> Option<&'static Path> {
+    let version = |program: &Path| {
+        let told = Command::new(program).arg("version").output().ok()?;
+        String::from_utf8(told.stdout).ok()?.lines().next().map(str::to_owned)
+    };
+    let released = Path::new(RELEASED);
+    (version(released)? == version(Path::new(EXPORTER))?).then_some(released)
+}
+
 /// Of the program as it is released, beside this one.
 fn size(directory: &Path) -> Outcome<Option<Row>> {
     let stripped = directory.join("stripped");
@@ -254,7 +264,8 @@ fn size(directory: &Path) -> Outcome<Option<Row>> {
     }
     #[expect(clippy::cast_precision_loss, reason = "some megabytes")]
     let megabytes = |file: &Path| fs::metadata(file).map(|file| file.len() as f64 / 1e6);
-    let Ok(own) = megabytes(Path::new(RELEASED)) else { return Ok(None) };
+    let Some(released) = released() else { return Ok(None) };
+    let own = megabytes(released)?;
     let linked = megabytes(&stripped)?;
     Ok(Some(Row {
         what: "the program, static and stripped".into(),

@@ -44,7 +44,7 @@ class Release(TestCase):
         names = [member.name for member in members]
         self.assertEqual({(member.uid, member.gid, member.mtime) for member in members}, {(0, 0, 1767225600)})
         self.assertTrue(all(member.isfile() or member.isdir() for member in members))
-        kept = [path.relative_to(ROOT) for pattern in ["dashboards/*.json", "config/**/*.y*ml", "docs/**/*.md"]
+        kept = [path.relative_to(ROOT) for pattern in ["dashboards/*.json", "config/**/*.y*ml", "docs/**/*.md", "docs/*.png"]
                 for path in ROOT.glob(pattern)]
         kept += ["README.md", "CHANGELOG.md", "LICENSE", f"deploy/systemd/{NAME}.service", "sbom.cdx.json", NAME]
         for path in kept:

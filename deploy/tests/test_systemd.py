@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 import unittest
+import urllib.request
 
 from common import NAME, PROGRAM, ROOT, TestCase, free_port, read, run, until_ready
 
@@ -121,6 +122,8 @@ class Unit(TestCase):
         )
         try:
             until_ready(f"http://127.0.0.1:{web}")
+            with urllib.request.urlopen(f"http://127.0.0.1:{web}/metrics", timeout=60) as page:
+                self.assertIn(b"\nprocess_max_fds ", page.read())
         finally:
             # strace itself passes it on to nobody: the program is its child.
             children = run("ps", "--no-headers", "-o", "pid", "--ppid", process.pid).stdout.split()
@@ -128,8 +131,10 @@ class Unit(TestCase):
                 run("kill", "-TERM", child)
             process.wait(timeout=60)
         called = set(re.findall(r"(?m)^\d+ +(\w+)\(", trace.read_text()))
-        # It did something: a commit, an answer.
-        self.assertLessEqual({"fsync", "accept4"}, called)
+        # It did something: a commit, an answer, a look at its own limits.
+        self.assertLessEqual({"fsync", "accept4", "prlimit64"}, called)
+        # `ProcSubset=pid` hides all else of /proc.
+        self.assertEqual({path for path in re.findall(r'"(/proc/[^"]*)"', trace.read_text()) if not path.startswith("/proc/self/")}, set())
         # The first process is not in the filter yet when it is executed.
         self.assertEqual(called - allowed() - {"execve"}, set())
 

@@ -160,14 +160,14 @@ mod tests {
     fn descriptors_and_processor_time_are_counted() {
         let process = Process::new(&Clock::System);
         let before = process.figures();
-        let open: Vec<File> = (0..500).map(|_| File::open("/dev/null").unwrap()).collect();
+        let open: Vec<File> = (0..100).map(|_| File::open("/dev/null").unwrap()).collect();
         let spin: u64 = (0..20_000_000_u64).map(|n| std::hint::black_box(n) % 7).sum();
         let after = process.figures();
         let [before_fds, after_fds] = [before, after].map(|figures| figures.fds_open.unwrap());
         let listed = listed().unwrap();
-        assert!((after_fds - listed).abs() < 200.0, "{after_fds} {listed}");
+        assert!((after_fds - listed).abs() < 50.0, "{after_fds} {listed}");
         // Other tests open and close some meanwhile.
-        assert!((after_fds - before_fds - 500.0).abs() < 200.0, "{before_fds} {after_fds} {}", open.len());
+        assert!((after_fds - before_fds - 100.0).abs() < 50.0, "{before_fds} {after_fds} {}", open.len());
         let spent = after.cpu_seconds.unwrap() - before.cpu_seconds.unwrap();
         assert!(spent > 0.001 && spin > 0, "{spent}");
     }

@@ -113,12 +113,12 @@ fn segment(compress: &mut Compress, plain: &[Bytes], file: &mut Vec<u8>) -> Hash
     checksum
 }
 
-/// Appends what comes of this input.
+/// Appends what comes of this input, and tells how far that came.
 #[expect(
     clippy::expect_used,
     reason = "deflating fails only for a dictionary that is missing, and there is none"
 )]
-fn deflate(compress: &mut Compress, mut input: &[u8], flush: FlushCompress, out: &mut Vec<u8>) {
+fn deflate(compress: &mut Compress, mut input: &[u8], flush: FlushCompress, out: &mut Vec<u8>) -> Status {
     loop {
         // Pages shrink to a fifth of their length and less.
         out.reserve(input.len() / 5 + 64);
@@ -128,7 +128,7 @@ fn deflate(compress: &mut Compress, mut input: &[u8], flush: FlushCompress, out:
         input = input.get(taken..).unwrap_or_default();
         // Room that is left over tells that nothing is left to be written.
         if status == Status::StreamEnd || input.is_empty() && out.len() < out.capacity() {
-            return;
+            return status;
         }
     }
 }

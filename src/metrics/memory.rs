@@ -4,9 +4,10 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flate2::{Compress, Compression};
+use flate2::{Compress, Compression, Status};
 
-/// Of each kind, so much is kept while nobody uses it: for about as many scrapes as are written at the same moment.
+/// Of each kind, so much is kept while nobody uses it: for about the scrapes that are written at the same moment, of which
+/// each takes two texts.
 const IDLE_MAX: usize = 4;
 /// Of zlib-rs, the fastest one.
 pub(super) const LEVEL: Compression = Compression::new(1);
@@ -27,12 +28,14 @@ impl Memory {
         Text { bytes: pop(&self.0.texts).unwrap_or_default(), memory: self.clone() }
     }
 
-    /// Compresses something, from a new beginning.
-    pub(super) fn compress(&self, work: impl FnOnce(&mut Compress)) {
+    /// Compresses something, from a new beginning; `work` tells how far it came.
+    pub(super) fn compress(&self, work: impl FnOnce(&mut Compress) -> Status) {
         let mut compress = pop(&self.0.compressors).unwrap_or_else(|| Compress::new(LEVEL, false));
-        compress.reset();
-        work(&mut compress);
-        keep(&self.0.compressors, compress);
+        // zlib-rs does not forget a block that is left in the middle, whatever is reset.
+        if work(&mut compress) == Status::StreamEnd {
+            compress.reset();
+            keep(&self.0.compressors, compress);
+        }
     }
 }
 
@@ -117,15 +120,17 @@ mod tests {
     fn what_is_compressed_does_not_depend_on_what_was_before() {
         let memory = Memory::default();
         let compressed = |text: &[u8], flush| {
-            let mut out = Vec::with_capacity(1_000);
-            memory.compress(|compress| {
-                compress.compress_vec(text, &mut out, flush).unwrap();
-            });
+            let mut out = Vec::with_capacity(2_000);
+            memory.compress(|compress| compress.compress_vec(text, &mut out, flush).unwrap());
             out
         };
+        let idle = || memory.0.compressors.lock().unwrap().len();
         let first = compressed(b"abcabcabc", FlushCompress::Finish);
-        compressed(b"left in the middle", FlushCompress::None);
+        assert_eq!(idle(), 1);
         assert_eq!(compressed(b"abcabcabc", FlushCompress::Finish), first);
-        assert_eq!(memory.0.compressors.lock().unwrap().len(), 1);
+        let noise: Vec<u8> = (0..1_000_u32).map(|n| (n * n % 251).to_le_bytes()[0]).collect();
+        compressed(&noise, FlushCompress::None);
+        assert_eq!(idle(), 0, "it was left in the middle of a block");
+        assert_eq!(compressed(b"abcabcabc", FlushCompress::Finish), first);
     }
 }

@@ -8,9 +8,9 @@ use prometheus::core::Metric;
 use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntGauge};
 
 use super::template::{Filling, Template};
-use crate::metrics::Family;
 use crate::metrics::labels::write_pairs;
 use crate::metrics::lines::{self, float};
+use crate::metrics::{Family, Kind};
 use crate::model::Format;
 
 /// A family that can be written.
@@ -77,6 +77,8 @@ impl<T: Counted> Series<T> {
 
 impl<T: Counted> Vector<T> {
     pub(super) fn new(family: Family, bounds: &[f64]) -> Self {
+        // Where there is none, or the last one is infinite, the crate has others than these.
+        debug_assert!(family.kind != Kind::Histogram || bounds.last().is_some_and(|bound| bound.is_finite()));
         let series = Series { children: Vec::new(), template: Template::new(&family) };
         Self(Arc::new(Inner { family, bounds: bounds.to_vec(), series: series.into() }))
     }
@@ -85,7 +87,7 @@ impl<T: Counted> Vector<T> {
     pub(super) fn with_label_values(&self, values: &[&str]) -> T {
         let Inner { family, bounds, series } = &*self.0;
         debug_assert_eq!(family.labels.len(), values.len(), "{}", family.name);
-        // A panic while the lock was held leaves a whole list behind.
+        // No step of a change panics while the lock is held, short of running out of memory.
         let known = series.read().unwrap_or_else(PoisonError::into_inner);
         if let Ok(place) = known.order(values) {
             return known.children[place].counted.clone();

@@ -54,7 +54,10 @@ pub(super) struct Filling<'a> {
 impl Filling<'_> {
     /// Writes the next line with its value.
     pub(super) fn value(&mut self, value: f64) {
-        let Some(gap) = self.gaps.next() else { return };
+        let Some(gap) = self.gaps.next() else {
+            debug_assert!(false, "a value without a line");
+            return;
+        };
         self.out.extend_from_slice(&self.template.text[self.written..*gap]);
         lines::value(self.out, value);
         self.out.push(b'\n');
