@@ -161,7 +161,9 @@ mod tests {
         let process = Process::new(&Clock::System);
         let before = process.figures();
         let open: Vec<File> = (0..100).map(|_| File::open("/dev/null").unwrap()).collect();
-        let spin: u64 = (0..20_000_000_u64).map(|n| std::hint::black_box(n) % 7).sum();
+        // Of all threads, ended ones too.
+        let spin = || (0..20_000_000_u64).map(|n| std::hint::black_box(n) % 7).sum::<u64>();
+        let spin = std::thread::spawn(spin).join().unwrap();
         let after = process.figures();
         let [before_fds, after_fds] = [before, after].map(|figures| figures.fds_open.unwrap());
         let listed = listed().unwrap();

@@ -204,3 +204,47 @@ impl Counted for Histogram {
 fn made<T>(series: Result<T, prometheus::Error>) -> T {
     series.expect("a valid name and rising bounds")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples<T: Counted + 'static>(vector: &Vector<T>) -> Vec<String> {
+        let mut out = Vec::new();
+        vector.written().write(Format::Text, &mut out);
+        let text = String::from_utf8(out).unwrap().replace("emr_serverless_spark_", "");
+        text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn series_come_and_go_with_their_lines() {
+        let vector: Vector<IntCounter> = Vector::new(Family::counter("c_total", &["a"], "h"), &[]);
+        assert!(samples(&vector).is_empty());
+        for (value, count) in [("y", 2), ("x", 1), ("z", 3)] {
+            vector.with_label_values(&[value]).inc_by(count);
+        }
+        assert_eq!(samples(&vector), ["c_total{a=\"x\"} 1", "c_total{a=\"y\"} 2", "c_total{a=\"z\"} 3"]);
+        vector.remove_label_values(&["y"]);
+        vector.remove_label_values(&["unknown"]);
+        assert_eq!(samples(&vector), ["c_total{a=\"x\"} 1", "c_total{a=\"z\"} 3"]);
+        vector.with_label_values(&["y"]).inc();
+        assert_eq!(samples(&vector), ["c_total{a=\"x\"} 1", "c_total{a=\"y\"} 1", "c_total{a=\"z\"} 3"]);
+    }
+
+    #[test]
+    fn a_histogram_has_a_line_for_each_bound_its_sum_and_its_count() {
+        let vector: Vector<Histogram> = Vector::new(Family::histogram("h_seconds", &[], "h"), &[0.5, 2.0]);
+        let series = vector.with_label_values(&[]);
+        for seconds in [0.25, 1.0, 4.0] {
+            series.observe(seconds);
+        }
+        let expected = [
+            "h_seconds_bucket{le=\"0.5\"} 1",
+            "h_seconds_bucket{le=\"2.0\"} 2",
+            "h_seconds_bucket{le=\"+Inf\"} 3",
+            "h_seconds_sum 5.25",
+            "h_seconds_count 3",
+        ];
+        assert_eq!(samples(&vector), expected);
+    }
+}
