@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use emr_serverless_spark_exporter::sim::{Fault, HistoryOrder, Operation, Scope, WorldConfig};
 
-use crate::harness::{Daemon, HOUR, Lab, MINUTE, Page, metric, wait_for};
+use crate::harness::{Daemon, HOUR, Lab, MINUTE, Page, Settings, metric, wait_for};
 
 const PAGES: f64 = 250.0;
 
@@ -27,8 +27,14 @@ fn long_history(order: HistoryOrder) -> WorldConfig {
     }
 }
 
-fn start(lab: &Lab) -> Daemon {
-    lab.settings().set("collectors.livy_sessions.settle", "0s").start()
+fn settings(lab: &Lab) -> Settings {
+    lab.settings().set("collectors.livy_sessions.settle", "0s")
+}
+
+/// Moves the world's clock between two polls: a history that moves under one is a surprise indeed.
+fn advance_between_polls(lab: &Lab, daemon: &Daemon, by: Duration) {
+    daemon.sweeps("livy_sessions", 1.0);
+    lab.advance(by);
 }
 
 fn value(page: &Page, name: &str) -> f64 {
@@ -59,7 +65,9 @@ fn assert_listed(lab: &Lab, page: &Page) {
 
 fn polls_by_pages(order: HistoryOrder) {
     let lab = Lab::new(long_history(order));
-    let daemon = start(&lab);
+    // Long enough for a poll and a look at what came of it, on a machine that has much to do.
+    let settings = settings(&lab).set("collectors.livy_sessions.interval", "4s");
+    let daemon = settings.start();
     let first = lab.settle(&daemon);
     assert_eq!(value(&first, "exporter_full_sweeps_total"), 1.0);
     assert_listed(&lab, &first);
@@ -71,7 +79,7 @@ fn polls_by_pages(order: HistoryOrder) {
     assert!(cost <= budget, "{cost} pages a poll, {budget} at most");
 
     for step in [20 * MINUTE, HOUR, 7 * MINUTE, 2 * HOUR] {
-        lab.advance(step);
+        advance_between_polls(&lab, &daemon, step);
         let page = lab.settle(&daemon);
         assert_listed(&lab, &page);
     }
@@ -82,7 +90,7 @@ fn polls_by_pages(order: HistoryOrder) {
     // A restart goes on where it was, after an outage too.
     daemon.kill();
     lab.advance(HOUR);
-    let daemon = start(&lab);
+    let daemon = settings.start();
     let page = lab.settle(&daemon);
     assert_listed(&lab, &page);
     assert_eq!(value(&page, "exporter_full_sweeps_total"), 0.0, "the ledger remembers");
@@ -103,8 +111,7 @@ fn a_history_with_the_oldest_first_is_polled_by_pages() {
 fn a_poll_that_fails_half_way_leaves_nothing_untold() {
     // All that ever was is listed, so that the gauges of ended sessions must equal their counters.
     let lab = Lab::new(WorldConfig { retention: None, ..long_history(HistoryOrder::NewestFirst) });
-    let settings = lab.settings().set("collectors.livy_sessions.settle", "0s").set("api.retries", "0");
-    let daemon = settings.start();
+    let daemon = settings(&lab).set("api.retries", "0").start();
     lab.settle(&daemon);
     lab.simulator.set_latency(Duration::from_millis(20));
     let requests = || lab.simulator.stats().count(Operation::ListLivyComputeSessions);
@@ -131,7 +138,7 @@ fn a_poll_that_fails_half_way_leaves_nothing_untold() {
 #[test]
 fn a_history_without_an_order_is_swept_whole_by_every_poll() {
     let lab = Lab::new(long_history(HistoryOrder::Shuffled));
-    let daemon = start(&lab);
+    let daemon = settings(&lab).start();
     let first = lab.settle(&daemon);
     let later = daemon.sweeps("livy_sessions", 2.0);
     assert!(value(&later, "exporter_full_sweeps_total") >= 2.0);
