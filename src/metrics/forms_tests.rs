@@ -146,12 +146,17 @@ proptest! {
         clusters in prop::collection::vec(("[a\"\\\\\n}]{0,4}", 0..6_usize), 0..5),
         created_timestamps: bool,
     ) {
+        let before = rendered(&sessions[..sessions.len() / 2], &clusters, created_timestamps);
         let body = rendered(&sessions, &clusters, created_timestamps);
         let [text, open] = Format::ALL.map(|format| {
-            let parts = body.parts(format);
-            let plain = parts.concat();
-            assert_eq!(unpacked(&Gzip::new(parts, None)), plain, "compressed {format:?}");
-            String::from_utf8(plain).unwrap()
+            // Large enough for several segments, of which those of the clusters stay.
+            let parts = |body: &super::Body| body.parts(format).repeat(40);
+            let before = Gzip::new(parts(&before), None);
+            let plain = parts(&body).concat();
+            for before in [None, Some(&before)] {
+                assert_eq!(unpacked(&Gzip::new(parts(&body), before)), plain, "compressed {format:?}");
+            }
+            String::from_utf8(body.parts(format).concat()).unwrap()
         });
         let (of_text, exemplars, created) = samples(&text);
         prop_assert_eq!((exemplars, created), (0, 0));

@@ -9,8 +9,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::{
-    HOUR, Lab, MINUTE, PREFIX, Page, Running, Series, Settings, Truth, free_port, http_get, tied, wait_for,
-    world,
+    Authority, HOUR, Lab, MINUTE, PREFIX, Page, Running, Series, Settings, Truth, free_port, http_get, tied,
+    wait_for, world,
 };
 
 /// A Prometheus that scrapes every second.
@@ -22,11 +22,16 @@ struct Prometheus {
 
 impl Prometheus {
     fn start(target: SocketAddr) -> Self {
+        Self::start_with(target, "", "exemplar-storage")
+    }
+
+    /// With more settings of its job, and these features.
+    fn start_with(target: SocketAddr, job: &str, features: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("prometheus.yml");
         let config = format!(
             "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
-             scrape_configs: [{{job_name: exporter, static_configs: [{{targets: [\"{target}\"]}}]}}]\n"
+             scrape_configs: [{{job_name: exporter, {job}static_configs: [{{targets: [\"{target}\"]}}]}}]\n"
         );
         fs::write(&file, config).unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
@@ -35,7 +40,7 @@ impl Prometheus {
         assert!(found, "no prometheus; run make test, which installs it");
         let mut command = tied("prometheus");
         command
-            .arg("--enable-feature=exemplar-storage")
+            .arg(format!("--enable-feature={features}"))
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()))
             .arg(format!("--web.listen-address={address}"));
@@ -166,4 +171,31 @@ fn prometheus_answers_with_the_truth_and_stores_no_fall() {
         let is_about_trouble = query.contains("failure_info") || query.contains(" > ");
         assert!(is_about_trouble || !found.is_empty(), "no answer to {query}");
     }
+}
+
+#[test]
+fn one_that_would_rather_have_protobuf_scrapes_by_tls_with_a_password() {
+    let lab = Lab::new(world());
+    let directory = lab.directory.path();
+    let authority = Authority::new("house");
+    authority.identity(&["localhost"]).write(directory, "server");
+    fs::write(directory.join("ca.crt"), authority.pem()).unwrap();
+    let web = directory.join("web.yml");
+    let yaml = format!(
+        "tls_server_config: {{cert_file: server.crt, key_file: server.key}}\n\
+         basic_auth_users: {{prometheus: \"{}\"}}\n",
+        bcrypt::hash("wonder", 4).unwrap()
+    );
+    fs::write(&web, yaml).unwrap();
+    let daemon = lab.settings().set("web.config_file", &web.display().to_string()).start();
+    let job = format!(
+        "scheme: https, tls_config: {{ca_file: {}, server_name: localhost}}, \
+         basic_auth: {{username: prometheus, password: wonder}}, ",
+        directory.join("ca.crt").display()
+    );
+    // With native histograms, protobuf comes first in what it accepts.
+    let prometheus = Prometheus::start_with(daemon.address, &job, "native-histograms");
+    prometheus.until_truth(&lab.truth());
+    assert_eq!(prometheus.query("up")[0].1["value"][1], "1");
+    daemon.stop();
 }
