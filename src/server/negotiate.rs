@@ -18,6 +18,9 @@ pub(super) struct Form {
 /// under each of these.
 const ESCAPINGS: [&str; 4] = ["allow-utf-8", "underscores", "dots", "values"];
 
+const OPEN_METRICS: &str = "application/openmetrics-text";
+const TEXT: &str = "text/plain";
+
 /// A weight, in thousandths.
 type Weight = u16;
 
@@ -44,40 +47,63 @@ pub(super) fn form(headers: &HeaderMap) -> Form {
 }
 
 fn format(accepted: &[Entry<'_>]) -> (Format, String) {
-    let open = best(accepted, |entry| match entry.name.as_str() {
-        "application/openmetrics-text" => {
-            matches!(entry.parameter("version"), None | Some("1.0.0" | "0.0.1")).then_some(2)
-        }
-        "application/*" => Some(1),
-        "*/*" => Some(0),
-        _ => None,
-    });
-    let text = best(accepted, |entry| match entry.name.as_str() {
-        "text/plain" => matches!(entry.parameter("version"), None | Some("0.0.4")).then_some(2),
-        "text/*" => Some(1),
-        "*/*" => Some(0),
-        _ => None,
-    });
-    let weight = |found: Option<&Entry<'_>>| found.map_or(0, |entry| entry.weight);
+    let open = ["1.0.0", "0.0.1"].map(|version| Choice::new(accepted, OPEN_METRICS, version));
+    let text = Choice::new(accepted, TEXT, "0.0.4");
+    // The first one where several are alike.
+    let open = open.into_iter().rev().max_by_key(Choice::weight).filter(|open| open.weight() > 0);
     // Who does not name OpenMetrics and takes anything is a person, mostly.
-    let is_open = weight(open) > weight(text)
-        || weight(open) == weight(text)
-            && weight(open) > 0
-            && open.is_some_and(|entry| !entry.name.contains('*'));
-    let (format, chosen) = if is_open { (Format::OpenMetrics, open) } else { (Format::Text, text) };
-    let mut content_type = match format {
-        Format::Text => "text/plain; version=0.0.4; charset=utf-8".to_owned(),
-        Format::OpenMetrics => {
-            let version = chosen.and_then(|entry| entry.parameter("version")).unwrap_or("1.0.0");
-            format!("application/openmetrics-text; version={version}; charset=utf-8")
-        }
+    let is_preferred = |open: &Choice<'_>| {
+        open.weight() > text.weight() || open.weight() == text.weight() && open.is_named()
     };
-    let escaping = chosen.and_then(|entry| entry.parameter("escaping"));
-    if let Some(escaping) = escaping.filter(|escaping| ESCAPINGS.contains(escaping)) {
-        content_type.push_str("; escaping=");
-        content_type.push_str(escaping);
+    match open.filter(is_preferred) {
+        Some(open) => (Format::OpenMetrics, open.content_type()),
+        None => (Format::Text, text.content_type()),
     }
-    (format, content_type)
+}
+
+/// A format in one of its versions, and the entry that fits it most exactly.
+struct Choice<'a> {
+    media_type: &'static str,
+    version: &'static str,
+    entry: Option<&'a Entry<'a>>,
+}
+
+impl<'a> Choice<'a> {
+    fn new(accepted: &'a [Entry<'a>], media_type: &'static str, version: &'static str) -> Self {
+        let group = media_type.split('/').next().unwrap_or_default();
+        let entry = best(accepted, |entry| {
+            if entry.name == media_type {
+                match entry.parameter("version") {
+                    Some(asked) if asked == version => Some(3),
+                    None => Some(2),
+                    Some(_) => None,
+                }
+            } else if entry.name.strip_suffix("/*") == Some(group) {
+                Some(1)
+            } else {
+                (entry.name == "*/*").then_some(0)
+            }
+        });
+        Self { media_type, version, entry }
+    }
+
+    fn weight(&self) -> Weight {
+        self.entry.map_or(0, |entry| entry.weight)
+    }
+
+    fn is_named(&self) -> bool {
+        self.entry.is_some_and(|entry| !entry.name.contains('*'))
+    }
+
+    fn content_type(&self) -> String {
+        let mut content_type = format!("{}; version={}; charset=utf-8", self.media_type, self.version);
+        let escaping = self.entry.and_then(|entry| entry.parameter("escaping"));
+        if let Some(escaping) = escaping.filter(|escaping| ESCAPINGS.contains(escaping)) {
+            content_type.push_str("; escaping=");
+            content_type.push_str(escaping);
+        }
+        content_type
+    }
 }
 
 /// Of the entries that fit, the one that fits most exactly; of these the one with the greatest weight.
@@ -92,7 +118,8 @@ fn best<'a, 'b>(
 
 fn prefers_gzip(accepted: &[Entry<'_>]) -> bool {
     let of = |names: &[&str]| {
-        accepted.iter().find(|entry| names.contains(&entry.name.as_str())).map(|entry| entry.weight)
+        let named = accepted.iter().filter(|entry| names.contains(&entry.name.as_str()));
+        named.map(|entry| entry.weight).max()
     };
     let any = of(&["*"]);
     let gzip = of(&["gzip", "x-gzip"]).or(any).unwrap_or(0);
@@ -101,19 +128,34 @@ fn prefers_gzip(accepted: &[Entry<'_>]) -> bool {
     gzip > 0 && gzip >= identity
 }
 
-/// The values of a header that may come several times, as one.
+/// The values of a header that may come several times, as one. What is no text in it is no name that is known here.
 fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
-    let values: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    let values: Vec<_> =
+        headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     values.join(",")
 }
 
 /// The entries of such a header; one without a sound weight is left out.
 fn entries(header: &str) -> Vec<Entry<'_>> {
-    header.split(',').filter_map(entry).collect()
+    split(header, ',').filter_map(entry).collect()
+}
+
+/// The parts between the separators that are not within quotes (RFC 9110, 5.6.4).
+fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    text.split(move |character| {
+        let was_escaped = std::mem::take(&mut is_escaped);
+        match character {
+            '"' if !was_escaped => is_quoted = !is_quoted,
+            '\\' if is_quoted && !was_escaped => is_escaped = true,
+            _ => {}
+        }
+        character == separator && !is_quoted
+    })
 }
 
 fn entry(text: &str) -> Option<Entry<'_>> {
-    let mut parts = text.split(';').map(str::trim);
+    let mut parts = split(text, ';').map(str::trim);
     let name = parts.next().filter(|name| !name.is_empty())?.to_ascii_lowercase();
     let mut parameters = Vec::new();
     let mut weight = 1_000;
@@ -147,7 +189,7 @@ fn thousandths(text: &str) -> Option<Weight> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+    const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
     const OPEN: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
     fn content_type(accept: &str) -> String {
@@ -163,7 +205,7 @@ mod tests {
                  text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
                 OPEN.to_owned(),
             ),
-            ("text/plain;version=0.0.4;q=1,*/*;q=0.1", TEXT.to_owned()),
+            ("text/plain;version=0.0.4;q=1,*/*;q=0.1", PLAIN.to_owned()),
             (
                 "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
                  application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
@@ -179,7 +221,7 @@ mod tests {
             ),
             (
                 "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1",
-                TEXT.to_owned(),
+                PLAIN.to_owned(),
             ),
             (
                 "application/openmetrics-text;version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
@@ -207,9 +249,12 @@ mod tests {
             ";;,=,;q",
             "application/openmetrics-text;q=x, text/plain;q=0.1",
             "text/plain;version=0.0.4;escaping=\"odd\"",
+            "application/openmetrics-text;x=\"a,b\";q=0.1, text/plain;q=0.2",
+            "application/openmetrics-text;x=\"a\\\",b;\";q=0.1, text/plain;q=0.2",
+            "application/openmetrics-text;version=1.0.0;q=0, */*;q=0.1",
         ];
         for accept in text {
-            assert_eq!(content_type(accept), TEXT, "{accept}");
+            assert_eq!(content_type(accept), PLAIN, "{accept}");
         }
         let open = [
             "application/openmetrics-text",
@@ -218,10 +263,13 @@ mod tests {
             "application/*",
             "application/openmetrics-text;q=0.001",
             "*/*;q=0.9, text/plain;q=0.1",
+            "text/plain;version=0.0.4;q=0.1, application/openmetrics-text;version=0.0.1;q=0, */*;q=0.3",
         ];
         for accept in open {
             assert_eq!(content_type(accept), OPEN, "{accept}");
         }
+        let older = "application/openmetrics-text;version=1.0.0;q=0, application/openmetrics-text;q=0.5";
+        assert_eq!(content_type(older), OPEN.replace("1.0.0", "0.0.1"), "what is refused is not answered");
     }
 
     #[test]
@@ -237,6 +285,7 @@ mod tests {
             "gzip, identity",
             "identity;q=0.5, gzip;q=0.5",
             "gzip;q=1.0, identity;q=0",
+            "x-gzip;q=0, gzip",
         ];
         for header in wanted {
             assert!(prefers_gzip(&entries(header)), "{header}");
@@ -270,8 +319,10 @@ mod tests {
         let expected =
             Form { format: Format::OpenMetrics, gzip: true, content_type: HeaderValue::from_static(OPEN) };
         assert_eq!(form(&headers), expected);
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_bytes(b"\xe9, gzip").unwrap());
+        assert!(form(&headers).gzip, "what is no text spoils nothing else");
         let expected =
-            Form { format: Format::Text, gzip: false, content_type: HeaderValue::from_static(TEXT) };
+            Form { format: Format::Text, gzip: false, content_type: HeaderValue::from_static(PLAIN) };
         assert_eq!(form(&HeaderMap::new()), expected);
     }
 }
