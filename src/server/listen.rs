@@ -4,11 +4,13 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::FileTypeExt;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use listenfd::ListenFd;
-use tokio::net::{TcpListener, UnixListener};
+use rustix::net::sockopt::{set_ipv6_v6only, socket_acceptconn};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 use crate::config::ListenAddress;
 
@@ -20,6 +22,16 @@ pub enum BindError {
     Taken {
         /// As configured.
         address: String,
+        /// The flag that sets it.
+        flag: &'static str,
+    },
+    /// It is one of the settings' own, by another name.
+    #[error("{address}: the exporter listens there already, by {other}; name each port once with {flag}")]
+    Twice {
+        /// As configured.
+        address: String,
+        /// Where it listens.
+        other: String,
         /// The flag that sets it.
         flag: &'static str,
     },
@@ -64,16 +76,26 @@ pub enum Listener {
 #[derive(Debug)]
 pub struct UnixSocket {
     pub(super) listener: UnixListener,
-    made: Option<PathBuf>,
+    made: Option<(PathBuf, FileId)>,
 }
+
+/// Which file it is, whatever its path: device and inode.
+type FileId = (u64, u64);
 
 impl Drop for UnixSocket {
     fn drop(&mut self) {
-        if let Some(path) = &self.made {
+        let Some((path, made)) = &self.made else { return };
+        // Somebody else may have put a socket of his own there meanwhile.
+        if file_id(path).is_ok_and(|found| found == *made) {
             // Gone already: somebody else has tidied up.
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+fn file_id(path: &Path) -> io::Result<FileId> {
+    let found = std::fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
 
 impl Listener {
@@ -110,11 +132,25 @@ pub async fn bind_all(addresses: &[ListenAddress], flag: &'static str) -> Result
     let mut listeners = Vec::new();
     for address in addresses {
         listeners.push(match address {
-            ListenAddress::Tcp(address) => Listener::Tcp(bind(address, flag).await?),
+            ListenAddress::Tcp(address) => match bind(address, flag).await {
+                Ok(listener) => Listener::Tcp(listener),
+                Err(error) => return Err(twice(error, &listeners)),
+            },
             ListenAddress::Unix(path) => Listener::Unix(bind_unix(path, flag).await?),
         });
     }
     Ok(listeners)
+}
+
+/// Tells a port that is taken by one of these from one that somebody else has.
+fn twice(error: BindError, listeners: &[Listener]) -> BindError {
+    let BindError::Taken { address, flag } = error else { return error };
+    let port = address.rsplit(':').next().and_then(|port| port.parse().ok());
+    let is_it = |listener: &&Listener| listener.socket_address().map(|own| own.port()) == port;
+    match listeners.iter().find(is_it).filter(|_| port.is_some()) {
+        Some(other) => BindError::Twice { address, other: other.to_string(), flag },
+        None => BindError::Taken { address, flag },
+    }
 }
 
 /// The sockets that systemd, or whoever stands in for it, hands over by `LISTEN_FDS` and `LISTEN_PID`.
@@ -134,7 +170,7 @@ impl Handed {
     /// Listens on all of them.
     ///
     /// # Errors
-    /// Where there are none, or one is no stream socket.
+    /// Where there are none, or one is no stream socket that listens.
     pub fn listen(mut self) -> Result<Vec<Listener>, BindError> {
         match self.0.len() {
             0 => Err(BindError::Systemd("no socket was handed over".to_owned())),
@@ -145,11 +181,18 @@ impl Handed {
     fn one(&mut self, index: usize) -> Result<Listener, BindError> {
         let failed = |error: io::Error| BindError::Systemd(format!("socket {}: {error}", index + 1));
         let none = || io::Error::other("it is no stream socket");
+        let listens = |socket: &dyn AsFd| match socket_acceptconn(socket.as_fd()) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(failed(io::Error::other("it does not listen; Accept=yes does not go with it"))),
+            Err(error) => Err(failed(error.into())),
+        };
         if let Ok(Some(listener)) = self.0.take_tcp_listener(index) {
+            listens(&listener)?;
             listener.set_nonblocking(true).map_err(failed)?;
             return Ok(Listener::Tcp(TcpListener::from_std(listener).map_err(failed)?));
         }
         let listener = self.0.take_unix_listener(index).ok().flatten().ok_or_else(none).map_err(failed)?;
+        listens(&listener)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let listener = UnixListener::from_std(listener).map_err(failed)?;
         Ok(Listener::Unix(UnixSocket { listener, made: None }))
@@ -171,7 +214,10 @@ async fn bind_unix(path: &Path, flag: &'static str) -> Result<UnixSocket, BindEr
         Err(_) => {}
     }
     match UnixListener::bind(path) {
-        Ok(listener) => Ok(UnixSocket { listener, made: Some(path.to_owned()) }),
+        Ok(listener) => {
+            let made = file_id(path).ok().map(|made| (path.to_owned(), made));
+            Ok(UnixSocket { listener, made })
+        }
         Err(source) => Err(BindError::Unusable { address, flag, source }),
     }
 }
@@ -188,7 +234,11 @@ pub async fn bind(address: &str, flag: &'static str) -> Result<TcpListener, Bind
     };
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for candidate in &candidates {
-        match TcpListener::bind(candidate).await {
+        let bound = match candidate.parse() {
+            Ok(SocketAddr::V6(any)) if any.ip().is_unspecified() => bind_both(any.into()),
+            _ => TcpListener::bind(candidate).await,
+        };
+        match bound {
             Ok(listener) => return Ok(listener),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 return Err(BindError::Taken { address: address.to_owned(), flag });
@@ -197,6 +247,17 @@ pub async fn bind(address: &str, flag: &'static str) -> Result<TcpListener, Bind
         }
     }
     Err(BindError::Unusable { address: address.to_owned(), flag, source: failure })
+}
+
+/// Listens on all addresses of both families, whatever the system makes of IPv6 by itself.
+fn bind_both(any: SocketAddr) -> io::Result<TcpListener> {
+    /// Connections that wait to be accepted, as tokio has it.
+    const BACKLOG: u32 = 1_024;
+    let socket = TcpSocket::new_v6()?;
+    set_ipv6_v6only(&socket, false)?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(any)?;
+    socket.listen(BACKLOG)
 }
 
 #[cfg(test)]
@@ -217,7 +278,42 @@ mod tests {
         );
         let foreign = bind("192.0.2.1:80", "--web.listen-address").await.unwrap_err();
         assert!(matches!(foreign, BindError::Unusable { .. }), "{foreign}");
-        bind(":0", "--web.listen-address").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_port_without_a_host_is_both_families_and_listened_on_once() {
+        const FLAG: &str = "--web.listen-address";
+        for any in [":0", "[::]:0"] {
+            let listener = bind(any, FLAG).await.unwrap();
+            assert_eq!(rustix::net::sockopt::ipv6_v6only(&listener), Ok(false), "{any}");
+            let port = listener.local_addr().unwrap().port();
+            let accepted = tokio::spawn(async move { listener.accept().await.unwrap() });
+            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            accepted.await.unwrap();
+        }
+        let free = bind(":0", FLAG).await.unwrap().local_addr().unwrap().port();
+        let addresses = [format!("127.0.0.1:{free}"), format!(":{free}")];
+        let twice = bind_all(&addresses.map(ListenAddress::Tcp), FLAG).await.unwrap_err();
+        assert_eq!(
+            twice.to_string(),
+            format!(
+                ":{free}: the exporter listens there already, by 127.0.0.1:{free}; name each port once with {FLAG}"
+            )
+        );
+    }
+
+    #[tokio::test]
+    async fn a_socket_file_of_somebody_else_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let address = [ListenAddress::Unix(path.clone())];
+        let first = bind_all(&address, "--web.listen-address").await.unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let second = bind_all(&address, "--web.listen-address").await.unwrap();
+        drop(first);
+        tokio::net::UnixStream::connect(&path).await.unwrap();
+        drop(second);
+        assert!(!path.exists());
     }
 
     #[tokio::test]

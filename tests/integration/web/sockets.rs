@@ -93,3 +93,14 @@ fn without_sockets_from_systemd_it_says_so() {
         .refused();
     assert!(refused.log.contains("no socket was handed over"), "{}", refused.log);
 }
+
+#[test]
+fn a_socket_that_does_not_listen_is_refused() {
+    use rustix::net::{AddressFamily, SocketType, bind, socket};
+    let lab = Lab::new(world());
+    let bound = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&bound, &std::net::SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let ended = lab.settings().process_with_socket(bound).end(std::time::Duration::from_secs(120));
+    assert_eq!(ended.code, Some(1), "{}", ended.log);
+    assert!(ended.log.contains("socket 1: it does not listen"), "{}", ended.log);
+}
