@@ -13,6 +13,7 @@ use super::content::Content;
 use super::fleet::scope_ids;
 use super::process::Process;
 use super::publish::Publisher;
+use super::room::Room;
 use super::series::Explainer;
 use super::snapshot::{Demand, Snapshot};
 use super::vitals::Vitals;
@@ -73,7 +74,6 @@ impl Common {
     pub(super) fn publisher(&self) -> Publisher {
         Publisher {
             exposition: Arc::clone(&self.exposition),
-            own: Arc::clone(&self.own),
             ledger: self.ledger.clone(),
             page: Arc::clone(&self.page),
             demand: Arc::clone(&self.demand),
@@ -83,6 +83,10 @@ impl Common {
             releases: Journal::default(),
             read: Vec::new(),
         }
+    }
+
+    pub(super) fn room(&self) -> Room {
+        Room { ledger: self.ledger.clone(), own: Arc::clone(&self.own) }
     }
 
     pub(super) fn server(

@@ -62,6 +62,8 @@ impl Exporter {
         let mut publisher = common.publisher();
         publisher.publish().await;
 
+        let room = common.room();
+        room.look().await;
         let listeners = listen(&config.web, handed).await?;
         let (wishes, asked) = reload::wishes();
         let is_enabled = config.web.enable_lifecycle && reload.is_some();
@@ -80,6 +82,7 @@ impl Exporter {
         tasks.spawn(serving);
         tasks.spawn(publisher.run(stop.clone()));
         tasks.spawn(backups.run(stop.clone()));
+        tasks.spawn(room.run(stop.clone()));
         if let Some(web) = web {
             tasks.spawn(web.follow(observer, stop.clone()));
         }

@@ -15,6 +15,7 @@ mod process;
 mod publish;
 mod reload;
 mod series;
+mod room;
 mod shutdown;
 mod snapshot;
 mod status;

@@ -10,7 +10,7 @@ use super::snapshot::{Demand, Snapshot};
 use crate::clock::Clock;
 use crate::journal::Journal;
 use crate::ledger::Ledger;
-use crate::metrics::{Exposition, OwnMetrics};
+use crate::metrics::Exposition;
 use crate::model::Format;
 use crate::scheduler::FirstPass;
 use crate::server::Readiness;
@@ -36,7 +36,6 @@ pub(super) struct Publisher {
     pub(super) readiness: Readiness,
     /// Of releases that the ledger does not take.
     pub(super) releases: Journal,
-    pub(super) own: Arc<OwnMetrics>,
     /// Of earlier pages, what somebody still reads.
     pub(super) read: Vec<Weak<()>>,
 }
@@ -50,10 +49,9 @@ impl Publisher {
         let now = self.clock.now();
         let (exposition, demand, before) =
             (Arc::clone(&self.exposition), Arc::clone(&self.demand), self.page.load_full());
-        let (ledger, own) = (self.ledger.clone(), Arc::clone(&self.own));
+        let ledger = self.ledger.clone();
         // Off the threads that serve: a scrape does not wait for a page, however large, nor for a disk.
         let rendering = tokio::task::spawn_blocking(move || {
-            own.ledger.room(ledger.room_bytes().unwrap_or_default());
             let ledger_bytes = ledger.size_bytes();
             let rendered = exposition.render(now);
             let body = rendered.body;
@@ -136,6 +134,7 @@ mod tests {
     use crate::app::common::Common;
     use crate::app::exporter::tests::settings;
     use crate::app::vitals::Vitals;
+    use crate::metrics::OwnMetrics;
 
     #[tokio::test]
     async fn earlier_pages_count_for_as_long_as_they_are_read() {
