@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::AppError;
 use super::common::Common;
+use super::descriptors;
 use super::fleet::{Fleet, scope_ids};
 use super::reload::{self, Reload, Reloader};
 use super::vitals::Vitals;
@@ -61,9 +62,9 @@ impl Exporter {
         let common = Common::open(&config, own, vitals, clock)?;
         let mut publisher = common.publisher();
         publisher.publish().await;
-
         let room = common.room();
         room.look().await;
+
         let listeners = listen(&config.web, handed).await?;
         let (wishes, asked) = reload::wishes();
         let is_enabled = config.web.enable_lifecycle && reload.is_some();
@@ -71,7 +72,7 @@ impl Exporter {
         let observer = common.server_observer();
         let (backup_interval, interval) = watch::channel(config.ledger.backup_interval);
         let server = common.server(&config, lifecycle, interval.clone());
-        let front = Front::new(server, config.web.limits, observer.clone(), web.clone());
+        let front = Front::new(server, limits(&config.web), observer.clone(), web.clone());
         let settings = fleet.follow(&config, ways);
         let scheduler = Arc::new(Scheduler::start(common.surroundings(), settings));
         let backups = common.backups(&config, interval);
@@ -81,8 +82,8 @@ impl Exporter {
         let mut tasks = JoinSet::new();
         tasks.spawn(serving);
         tasks.spawn(publisher.run(stop.clone()));
-        tasks.spawn(backups.run(stop.clone()));
         tasks.spawn(room.run(stop.clone()));
+        tasks.spawn(backups.run(stop.clone()));
         if let Some(web) = web {
             tasks.spawn(web.follow(observer, stop.clone()));
         }
@@ -143,6 +144,13 @@ impl Exporter {
         drop((self.scheduler, self.ledger));
         tracing::info!("ended");
     }
+}
+
+/// Those of the settings, as far as the system allows.
+fn limits(web: &config::Web) -> config::WebLimits {
+    descriptors::raise();
+    let max_connections = descriptors::connections_max(web.limits.max_connections);
+    config::WebLimits { max_connections, ..web.limits }
 }
 
 /// Takes the sockets that are handed over, or opens those of the settings.

@@ -7,6 +7,8 @@ label_enum! {
     Cut {
         /// `web.max_connections` were open.
         TooManyConnections => "too_many_connections",
+        /// The system did not let it be accepted, for want of file descriptors mostly; counted each time that it is tried.
+        NotAccepted => "not_accepted",
         /// The TLS handshake failed, or took longer than `web.head_timeout`.
         Handshake => "handshake",
         /// The head of a request took longer than `web.head_timeout`.

@@ -156,6 +156,7 @@ impl Accepting {
                 }
                 Err(error) => {
                     // Out of file descriptors, mostly: they come back when connections end.
+                    self.front.observer.on_cut(Cut::NotAccepted);
                     if let Some(left_out) = journal.failed((), Instant::now()) {
                         tracing::warn!(%error, left_out, "could not accept a connection");
                     }

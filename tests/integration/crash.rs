@@ -80,7 +80,7 @@ fn a_full_disk_fails_commits_and_loses_nothing() {
     commit_failures.assert_in(&page, 0.0);
     // Room for the beginning of a sweep: it is a page of sessions that finds the disk full.
     let log = fs::metadata(lab.directory.path().join("ledger.db-wal")).unwrap().len();
-    daemon.limit_files(&(log + 150_000).to_string());
+    daemon.limit(&format!("fsize={}:unlimited", log + 150_000));
     lab.advance(HOUR);
     daemon.until("commits and sweeps that fail", |page| {
         let commits = commit_failures.sum_in(page);
@@ -92,7 +92,7 @@ fn a_full_disk_fails_commits_and_loses_nothing() {
     before.assert_not_fallen(&after);
     assert_ne!(after, lab.truth());
     after.equals(&daemon.scrape()).unwrap();
-    daemon.limit_files("unlimited");
+    daemon.limit("fsize=unlimited:unlimited");
     lab.settle_both(&daemon);
     daemon.stop();
     sound(&lab.ledger());

@@ -213,7 +213,7 @@ impl Settings {
     }
 
     /// The command as what another one starts in its own place.
-    fn command_after(&self, line: &[&str]) -> Command {
+    pub fn command_after(&self, line: &[&str]) -> Command {
         let line = [line, &[PROGRAM]].concat();
         let mut command = tied(line[0]);
         command.args(&line[1..]).env_clear().envs(&self.environment).arg("--config.file").arg(&self.file);

@@ -86,10 +86,11 @@ impl Running {
         assert_eq!(ended.code, None, "it ended before it was killed: {}", ended.log);
     }
 
-    /// Sets the size in bytes, or `unlimited`, of the largest file that it may write from now on.
-    pub fn limit_files(&self, bytes: &str) {
+    /// Sets what the system allows it from now on: `fsize=BYTES:unlimited` for the largest file that it may write,
+    /// `nofile=COUNT:` for how many it may have open.
+    pub fn limit(&self, limit: &str) {
         let limited = Command::new("prlimit")
-            .args(["--pid", &self.child.id().to_string(), &format!("--fsize={bytes}:unlimited")])
+            .args(["--pid", &self.child.id().to_string(), &format!("--{limit}")])
             .status()
             .expect("prlimit is missing: apt-get install util-linux");
         assert!(limited.success());
@@ -250,8 +251,8 @@ impl Daemon {
         self.process.kill();
     }
 
-    /// See [`Running::limit_files`].
-    pub fn limit_files(&self, bytes: &str) {
-        self.process.limit_files(bytes);
+    /// See [`Running::limit`].
+    pub fn limit(&self, limit: &str) {
+        self.process.limit(limit);
     }
 }
