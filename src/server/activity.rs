@@ -20,14 +20,18 @@ pub(super) struct Activity(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    /// Since when a head is being received.
+    /// Since when a head is being received, but for one that began while an answer was under way.
     head: Option<Instant>,
+    /// What came is not yet, or not only, whole heads.
+    is_within_head: bool,
     /// When the requests came whose answers are still being made or handed to the connection.
     answers: Vec<Instant>,
     /// Since when bytes wait for the client.
     unsent: Option<Instant>,
     /// The end of the latest of these.
     quiet: Instant,
+    /// Whether there was a request: who connects has something to ask.
+    has_asked: bool,
     /// Whether an answer has ended since then whose last bytes may still wait.
     has_answered: bool,
 }
@@ -36,9 +40,11 @@ impl Activity {
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(State {
             head: None,
+            is_within_head: false,
             answers: Vec::new(),
             unsent: None,
             quiet: Instant::now(),
+            has_asked: false,
             has_answered: false,
         })))
     }
@@ -53,6 +59,7 @@ impl Activity {
         let now = Instant::now();
         let mut state = self.state();
         state.head = None;
+        state.has_asked = true;
         state.answers.push(now);
         drop(state);
         Answering { activity: self.clone(), since: now }
@@ -82,10 +89,13 @@ impl Activity {
 impl State {
     fn deadline(&self, limits: &WebLimits) -> (Instant, Cut) {
         let oldest = self.answers.iter().chain(&self.unsent).min();
-        match (oldest, self.head) {
-            (Some(since), _) => (*since + limits.write_timeout, Cut::SlowReader),
-            (None, Some(since)) => (since + limits.head_timeout, Cut::SlowHead),
-            (None, None) => (self.quiet + limits.idle_timeout, Cut::Idle),
+        match oldest {
+            Some(since) => (*since + limits.write_timeout, Cut::SlowReader),
+            None if self.is_within_head => {
+                (self.head.unwrap_or(self.quiet) + limits.head_timeout, Cut::SlowHead)
+            }
+            None if !self.has_asked => (self.quiet + limits.head_timeout.min(limits.idle_timeout), Cut::Idle),
+            None => (self.quiet + limits.idle_timeout, Cut::Idle),
         }
     }
 }
@@ -151,11 +161,33 @@ pub(super) struct Noted<S> {
     activity: Activity,
     /// Whether what comes between two answers is the head of a request: not so in HTTP/2.
     has_heads: bool,
+    /// Where in a head the bytes end that have come.
+    place: Place,
+}
+
+/// A place in a row of heads without bodies, which is all that HTTP/1 sends here: whoever sends a body is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Between two heads, where empty lines mean nothing (RFC 9112, 2.2).
+    Between,
+    LineStart,
+    Line,
+}
+
+impl Place {
+    fn after(self, bytes: &[u8]) -> Self {
+        bytes.iter().fold(self, |place, byte| match (place, byte) {
+            (place, b'\r') => place,
+            (Self::Line, b'\n') => Self::LineStart,
+            (_, b'\n') => Self::Between,
+            _ => Self::Line,
+        })
+    }
 }
 
 impl<S> Noted<S> {
     pub(super) fn new(stream: S, activity: Activity, has_heads: bool) -> Self {
-        Self { stream, activity, has_heads }
+        Self { stream, activity, has_heads, place: Place::Between }
     }
 
     fn sending(&self) {
@@ -172,8 +204,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         if self.has_heads && buffer.filled().len() > before {
+            self.place = self.place.after(&buffer.filled()[before..]);
             let mut state = self.activity.state();
-            if state.answers.is_empty() && state.unsent.is_none() {
+            state.is_within_head = self.place != Place::Between;
+            if state.is_within_head && state.answers.is_empty() && state.unsent.is_none() {
                 state.head.get_or_insert_with(Instant::now);
             }
         }

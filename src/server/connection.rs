@@ -9,7 +9,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -27,23 +27,38 @@ const NO_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; ch
 /// The first byte of a TLS handshake; no request of HTTP begins with it.
 const HANDSHAKE: u8 = 22;
 
+/// What of a client without TLS is read and dropped, so that it gets to read its answer: to close a connection with unread
+/// bytes resets it.
+const NO_TLS_BYTES_MAX: u64 = 64 * 1024;
+
 /// What bytes come and go by.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
-    /// The first byte that comes, left in place; `None` where there is none, or no way to know it.
-    fn first(&self) -> impl Future<Output = Option<u8>> + Send;
+    /// What comes first, left in place.
+    fn first(&self) -> impl Future<Output = First> + Send;
+}
+
+/// What comes first on a connection.
+pub(super) enum First {
+    Byte(u8),
+    /// The client is gone.
+    Nothing,
+    /// There is no way to know.
+    Unknown,
 }
 
 impl Stream for TcpStream {
-    async fn first(&self) -> Option<u8> {
+    async fn first(&self) -> First {
         let mut byte = [0];
-        let length = self.peek(&mut byte).await.ok()?;
-        (length > 0).then_some(byte[0])
+        match self.peek(&mut byte).await {
+            Ok(1) => First::Byte(byte[0]),
+            _ => First::Nothing,
+        }
     }
 }
 
 impl Stream for UnixStream {
-    async fn first(&self) -> Option<u8> {
-        None
+    async fn first(&self) -> First {
+        First::Unknown
     }
 }
 
@@ -73,10 +88,10 @@ impl Connection {
             shaken = tokio::time::timeout(self.front.limits.head_timeout, shake(tls, stream)) => shaken,
             () = self.drain.cancelled() => return Ok(()),
         };
-        match shaken {
-            Ok(Some(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => self.http2(stream).await,
-            Ok(Some(stream)) => self.http1(stream).await,
-            _ => Err(Cut::Handshake),
+        match shaken.map_err(|_| Cut::Handshake)?? {
+            Some(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => self.http2(stream).await,
+            Some(stream) => self.http1(stream).await,
+            None => Ok(()),
         }
     }
 
@@ -87,6 +102,8 @@ impl Connection {
         let connection = http1::Builder::new()
             // Limits of time are kept here.
             .header_read_timeout(None)
+            // Who says that no request follows still wants the answer to the last one.
+            .half_close(true)
             .max_buf_size(self.front.limits.head_bytes_max)
             .serve_connection(TokioIo::new(stream), service);
         self.drive(connection).await
@@ -130,14 +147,25 @@ impl Connection {
     }
 }
 
-/// A handshake that came to its end. A client that speaks plain HTTP is told so.
-async fn shake<S: Stream>(tls: Arc<ServerConfig>, mut stream: S) -> Option<TlsStream<S>> {
-    if stream.first().await.is_some_and(|byte| byte != HANDSHAKE) {
-        tell(&mut stream, NO_TLS).await;
-        return None;
+/// A handshake that came to its end, if the client began one. A client that speaks plain HTTP is told so.
+async fn shake<S: Stream>(tls: Arc<ServerConfig>, mut stream: S) -> Result<Option<TlsStream<S>>, Cut> {
+    match stream.first().await {
+        // Whoever only looks whether the port is open is none that was refused.
+        First::Nothing => return Ok(None),
+        First::Byte(byte) if byte != HANDSHAKE => {
+            let told = tell(&mut stream, NO_TLS).await;
+            told.unwrap_or_else(|error| tracing::debug!(%error, "a client without TLS was not told so"));
+            return Err(Cut::Handshake);
+        }
+        First::Byte(_) | First::Unknown => {}
     }
-    let shaken = TlsAcceptor::from(tls).accept(stream).await;
-    shaken.inspect_err(|error| tracing::debug!(%error, "a TLS handshake failed")).ok()
+    match TlsAcceptor::from(tls).accept(stream).await {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            Err(Cut::Handshake)
+        }
+    }
 }
 
 fn cause(error: &hyper::Error) -> Result<(), Cut> {
@@ -151,12 +179,10 @@ fn cause(error: &hyper::Error) -> Result<(), Cut> {
     Ok(())
 }
 
-/// Writes a last word, if the client takes it at once.
-async fn tell<S: Stream>(stream: &mut S, word: &[u8]) {
-    std::future::poll_fn(|context| {
-        // What does not fit is not worth waiting for.
-        let _ = std::pin::Pin::new(&mut *stream).poll_write(context, word);
-        std::task::Poll::Ready(())
-    })
-    .await;
+/// Writes a last word, and waits until the client has it.
+async fn tell<S: Stream>(stream: &mut S, word: &[u8]) -> std::io::Result<()> {
+    stream.write_all(word).await?;
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream.take(NO_TLS_BYTES_MAX), &mut tokio::io::sink()).await?;
+    Ok(())
 }

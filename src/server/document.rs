@@ -8,8 +8,8 @@ use base64::Engine;
 use bytes::Bytes;
 use hyper::Response;
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use sha2::{Digest, Sha256};
 
@@ -18,10 +18,15 @@ use super::status::Escaped;
 
 /// Where the icon is.
 pub(super) const ICON_PATH: &str = "/-/icon.svg";
+/// Where browsers look for one where an answer is no page.
+pub(super) const ICON_PATH_USUAL: &str = "/favicon.ico";
 const HTML: &str = "text/html; charset=utf-8";
 const STYLE: &str = include_str!("style.css");
 const ICON: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 16\"><rect width=\"16\" height=\"16\" \
     rx=\"3\" fill=\"#0550ae\"/><path d=\"M3 12h2V8H3zm4 0h2V4H7zm4 0h2V6h-2z\" fill=\"#fff\"/></svg>";
+
+/// Of answers that are no pages.
+const POLICY_STRICT: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Nothing but this one style and the icon.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
@@ -58,20 +63,25 @@ pub(super) fn icon() -> Response<Chunks> {
     guarded("image/svg+xml", ICON.to_owned().into())
 }
 
-/// An answer that a browser may show, and no more than that.
+/// An answer that a browser may show as one of the pages for people.
 pub(super) fn guarded(content_type: &'static str, body: Chunks) -> Response<Chunks> {
-    let policy = HeaderValue::from_str(&POLICY).unwrap_or(HeaderValue::from_static("default-src 'none'"));
+    let policy = HeaderValue::from_str(&POLICY).unwrap_or(HeaderValue::from_static(POLICY_STRICT));
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// Has a browser do no more with an answer than to show it: with any of them, as names of others are in most.
+pub(super) fn guard(headers: &mut HeaderMap) {
     let fixed: [(HeaderName, &'static str); 5] = [
-        (CONTENT_TYPE, content_type),
+        (CONTENT_SECURITY_POLICY, POLICY_STRICT),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
         (REFERRER_POLICY, "no-referrer"),
         (CACHE_CONTROL, "no-store"),
     ];
-    let mut response = Response::new(body);
-    response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
     for (name, value) in fixed {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
-    response
 }

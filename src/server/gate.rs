@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use hyper::body::{Body, Incoming};
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
     WWW_AUTHENTICATE,
 };
 use hyper::{Method, Request, Response, StatusCode, Version};
 
 use super::activity::{Activity, Watched};
 use super::auth::Verdict;
-use super::{Chunks, Cut, Front, routes};
+use super::{Chunks, Cut, Front, document, routes};
 
 /// The largest part of a body that HTTP/2 is handed at a time: a frame, as clients allow it from the start.
 const HTTP2_PART_BYTES_MAX: usize = 16 * 1024;
@@ -40,6 +40,7 @@ pub(super) async fn answer(
             answer.headers_mut().entry(name).or_insert_with(|| value.clone());
         }
     }
+    document::guard(answer.headers_mut());
     let part_bytes_max = is_http2.then_some(HTTP2_PART_BYTES_MAX);
     Ok(answer.map(|body| Watched::new(body, part_bytes_max, answering)))
 }
@@ -60,7 +61,11 @@ async fn admit(front: &Front, request: &Request<Incoming>) -> Result<(), Cut> {
     if uri_bytes + head_bytes(request.headers()) > front.limits.head_bytes_max {
         return Err(Cut::LargeHead);
     }
-    if !request.body().is_end_stream() {
+    if request.version() == Version::HTTP_11 && request.headers().get_all(HOST).iter().count() != 1 {
+        return Err(Cut::Malformed);
+    }
+    // By HTTP/2, a body of no bytes ends later than the head.
+    if !request.body().is_end_stream() && request.body().size_hint().exact() != Some(0) {
         return Err(Cut::Body);
     }
     let Some(web) = &front.web else { return Ok(()) };
@@ -90,6 +95,7 @@ fn refusal(cut: Cut, is_http2: bool) -> Response<Chunks> {
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "the head of the request is larger than web.head_bytes_max\n",
         ),
+        Cut::Malformed => (StatusCode::BAD_REQUEST, "a request by HTTP/1.1 has one Host header\n"),
         Cut::Body => (StatusCode::PAYLOAD_TOO_LARGE, "a request here has no body\n"),
         Cut::RateLimit => (StatusCode::TOO_MANY_REQUESTS, "more requests than rate_limit allows\n"),
         Cut::PasswordQueue => {

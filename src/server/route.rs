@@ -3,7 +3,7 @@
 use hyper::Method;
 
 use super::docs::{self, Document};
-use super::document::ICON_PATH;
+use super::document::{ICON_PATH, ICON_PATH_USUAL};
 
 /// What a path is for.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ impl Route {
             "/" => Self::Status,
             "/-/healthy" => Self::Healthy,
             "/-/ready" => Self::Ready,
-            ICON_PATH => Self::Icon,
+            ICON_PATH | ICON_PATH_USUAL => Self::Icon,
             "/api/v1/status" => Self::StatusJson,
             "/api/v1/series" => Self::Series,
             path => Self::Document(docs::find(path)?),

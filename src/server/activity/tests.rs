@@ -30,7 +30,7 @@ async fn silence_heads_and_answers_have_their_own_time() {
     let activity = Activity::new();
     let (mut client, server) = tokio::io::duplex(1_024);
     let mut noted = Noted::new(server, activity.clone(), true);
-    assert_eq!(cut_after(&activity).await, (100, Cut::Idle));
+    assert_eq!(cut_after(&activity).await, (10, Cut::Idle), "nothing was asked yet");
 
     client.write_all(b"GET").await.unwrap();
     noted.read_exact(&mut [0; 3]).await.unwrap();
@@ -40,15 +40,41 @@ async fn silence_heads_and_answers_have_their_own_time() {
     noted.read_exact(&mut [0; 2]).await.unwrap();
     assert_eq!(cut_after(&activity).await, (6, Cut::SlowHead));
 
+    client.write_all(b" HTTP/1.1\r\nA: b\r\n\r\n").await.unwrap();
+    noted.read_exact(&mut [0; 19]).await.unwrap();
     let answering = activity.request();
     assert!(activity.is_answering());
     assert_eq!(cut_after(&activity).await, (60, Cut::SlowReader));
-    // What comes meanwhile is no head yet.
-    client.write_all(b"GET").await.unwrap();
-    noted.read_exact(&mut [0; 3]).await.unwrap();
     drop(answering);
     assert!(!activity.is_answering());
     assert_eq!(cut_after(&activity).await, (100, Cut::Idle));
+    // An empty line between two heads is no part of one.
+    client.write_all(b"\r\n").await.unwrap();
+    noted.read_exact(&mut [0; 2]).await.unwrap();
+    assert_eq!(cut_after(&activity).await, (0, Cut::Idle));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_begins_behind_another_or_during_an_answer_has_its_time_from_the_answer_on() {
+    for meanwhile in [false, true] {
+        let activity = Activity::new();
+        let (mut client, server) = tokio::io::duplex(1_024);
+        let mut noted = Noted::new(server, activity.clone(), true);
+        let (whole, begun) = (b"GET / HTTP/1.1\r\n\r\n", b"GET");
+        client.write_all(whole).await.unwrap();
+        if !meanwhile {
+            client.write_all(begun).await.unwrap();
+        }
+        noted.read_buf(&mut Vec::with_capacity(100)).await.unwrap();
+        let answering = activity.request();
+        if meanwhile {
+            client.write_all(begun).await.unwrap();
+            noted.read_buf(&mut Vec::with_capacity(100)).await.unwrap();
+        }
+        advance(Duration::from_secs(7)).await;
+        drop(answering);
+        assert_eq!(cut_after(&activity).await, (10, Cut::SlowHead), "{meanwhile}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -62,6 +88,7 @@ async fn bytes_that_the_client_has_not_taken_are_an_answer_under_way() {
     assert_eq!(cut_after(&activity).await, (40, Cut::SlowReader));
     client.read_exact(&mut [0; 4]).await.unwrap();
     noted.flush().await.unwrap();
+    drop(activity.request());
     assert!(!activity.is_answering());
     assert_eq!(cut_after(&activity).await, (100, Cut::Idle));
 }
@@ -69,6 +96,7 @@ async fn bytes_that_the_client_has_not_taken_are_an_answer_under_way() {
 #[tokio::test(start_paused = true)]
 async fn a_head_that_begins_while_the_silence_is_watched_is_noticed() {
     let activity = Activity::new();
+    drop(activity.request());
     let watch = tokio::spawn({
         let activity = activity.clone();
         async move { cut_after(&activity).await }
@@ -106,9 +134,9 @@ async fn what_http2_writes_without_a_request_is_silence() {
         noted.write_all(b"pong").await.unwrap();
         noted.flush().await.unwrap();
     };
-    advance(Duration::from_secs(70)).await;
+    advance(Duration::from_secs(7)).await;
     pong().await;
-    assert_eq!(cut_after(&activity).await, (30, Cut::Idle));
+    assert_eq!(cut_after(&activity).await, (3, Cut::Idle));
     // The last bytes of an answer, which are taken later than they were made, are none.
     drop(activity.request());
     advance(Duration::from_secs(10)).await;

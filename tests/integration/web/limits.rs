@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Doors, TLS, cuts, scrape};
 use crate::harness::{Daemon, Lab, http_get, wait_for, world};
 
-fn connect(daemon: &Daemon) -> TcpStream {
+pub fn connect(daemon: &Daemon) -> TcpStream {
     let stream = TcpStream::connect(daemon.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
     stream
@@ -21,7 +21,7 @@ fn rest(mut stream: TcpStream) -> String {
 }
 
 /// Sends this, and gives all that comes.
-fn exchange(daemon: &Daemon, request: &str) -> String {
+pub fn exchange(daemon: &Daemon, request: &str) -> String {
     let mut stream = connect(daemon);
     // It may be closed before it has taken all.
     let _ = stream.write_all(request.as_bytes());
@@ -29,7 +29,7 @@ fn exchange(daemon: &Daemon, request: &str) -> String {
 }
 
 #[track_caller]
-fn until_cut(daemon: &Daemon, reason: &str, count: f64) {
+pub fn until_cut(daemon: &Daemon, reason: &str, count: f64) {
     daemon.until(reason, |page| match cuts(page, reason) {
         found if found == count => Ok(()),
         found => Err(found.to_string()),
@@ -113,14 +113,22 @@ fn slow_heads_silence_and_too_many_connections_are_cut() {
     assert_eq!(rest(slow), "");
     until_cut(&daemon, "slow_head", 1.0);
 
+    // One that begins behind another one.
+    let mut slow = connect(&daemon);
+    slow.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\nGET /met").unwrap();
+    assert!(rest(slow).ends_with("healthy\n"));
+    until_cut(&daemon, "slow_head", 2.0);
+
     // A silent one from the start, and one after a request, which is no slow head.
     let silent = connect(&daemon);
     let mut kept = connect(&daemon);
     kept.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     assert_eq!(rest(silent), "");
+    until_cut(&daemon, "idle", 1.0);
+    kept.write_all(b"\r\n").unwrap();
     assert!(rest(kept).ends_with("healthy\n"));
     until_cut(&daemon, "idle", 2.0);
-    assert_eq!(cuts(&daemon.scrape(), "slow_head"), 1.0);
+    assert_eq!(cuts(&daemon.scrape(), "slow_head"), 2.0);
 
     let mut open: Vec<TcpStream> = (0..4).map(|_| connect(&daemon)).collect();
     for stream in &mut open {

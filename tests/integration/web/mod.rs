@@ -1,6 +1,7 @@
 //! The HTTP server's doors: TLS, passwords, limits, sockets, start and end.
 
 mod config_files;
+mod descriptors;
 mod frames;
 mod healthcheck;
 mod http2;
@@ -8,6 +9,7 @@ mod lifecycle;
 mod limits;
 mod passwords;
 mod reading_again;
+mod requests;
 mod sockets;
 mod tls;
 

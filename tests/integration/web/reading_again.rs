@@ -140,7 +140,8 @@ fn headers_and_rate_limit_are_those_of_the_file() {
     let doors = Doors::new();
     let yaml = |burst: u32| {
         format!(
-            "http_server_config: {{headers: {{X-Frame-Options: sameorigin, X-XSS-Protection: '0'}}}}\n\
+            "http_server_config: {{headers: {{X-Frame-Options: sameorigin, X-XSS-Protection: '0', \
+             Content-Security-Policy: sandbox}}}}\n\
              rate_limit: {{interval: 1h, burst: {burst}}}\n"
         )
     };
@@ -148,12 +149,14 @@ fn headers_and_rate_limit_are_those_of_the_file() {
     let url = |path: &str| format!("http://{}{path}", daemon.address);
     let get = |path: &str| block_on(doors.client().build().unwrap().get(url(path)).send()).unwrap();
     let answer = get("/metrics");
-    assert_eq!(
-        (&answer.headers()["x-frame-options"], &answer.headers()["x-xss-protection"]),
-        (&"sameorigin".parse().unwrap(), &"0".parse().unwrap())
-    );
-    // The page's own header stays.
-    assert_eq!(get("/").headers()["x-frame-options"], "DENY");
+    let of = ["x-frame-options", "x-xss-protection", "content-security-policy"]
+        .map(|name| answer.headers()[name].to_str().unwrap().to_owned());
+    assert_eq!(of, ["sameorigin", "0", "sandbox"]);
+    // What the page itself needs stays.
+    let page = get("/");
+    assert_eq!(page.headers()["x-frame-options"], "sameorigin");
+    let policy = page.headers()["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'; style-src "), "{policy}");
     assert_eq!(get("/metrics").status(), 200);
     let limited = get("/metrics");
     assert_eq!((limited.status().as_u16(), limited.headers()["retry-after"].to_str().unwrap()), (429, "1"));
