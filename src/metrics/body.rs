@@ -43,7 +43,7 @@ impl Body {
         Self { bytes, pieces, memory }
     }
 
-    /// The page in one format, in parts that share the memory of the page; each ends where a family does.
+    /// The page in one format, in parts that share the memory of the page; each has the samples of whole families.
     pub fn parts(&self, format: Format) -> Vec<Bytes> {
         let mut ranges: Vec<Range<usize>> = Vec::new();
         let of_format = |of: &Option<Format>| of.is_none_or(|of| of == format);
