@@ -9,6 +9,9 @@ set -eu
 cd "$(dirname "$0")/../.."
 . scripts/build-variables.sh
 
+# In the mounted toolchain nothing can be installed any more: what it lacks comes before.
+scripts/static-tools.sh
+
 name=emr-serverless-spark-exporter
 out=target/deploy-image
 base=localhost/$name:test-base
