@@ -42,7 +42,7 @@ impl Source for Layer {
 /// What makes the file unusable as a whole: it cannot be read, is not UTF-8, not YAML, or has duplicated keys.
 pub(super) fn file(path: &Path, problems: &mut Vec<Problem>) -> Result<Layer, Vec<Problem>> {
     let text = read_text(path).map_err(|message| vec![Problem::new(Place::Nowhere, "", message)])?;
-    let root = yaml::parse(&text)?;
+    let root = yaml::parse(&text)?.root;
     match prune(&root, "", problems).map(|value| value.kind) {
         Some(ValueKind::Table(map)) => Ok(Layer(map)),
         _ => Ok(Layer(Map::new())),

@@ -3,7 +3,7 @@
 //!
 //! The `config` crate's own YAML reader loses both, and its messages carry no lines, so only the parser below it is used.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use ::config::{Map, Value, ValueKind};
 use yaml_rust2::parser::{Event, Parser};
@@ -15,20 +15,32 @@ use super::schema;
 /// Levels of nesting; the settings need six.
 const DEPTH_MAX: usize = 16;
 
+/// A document as it was written.
+#[derive(Debug)]
+pub(super) struct Tree {
+    /// A map, or nothing where the document is empty.
+    pub(super) root: Value,
+    /// Paths of the scalars that stand in quotes or in a block: text, whatever they look like.
+    pub(super) quoted: HashSet<String>,
+}
+
 /// Reads one YAML document whose top level is a map; an empty one is an empty map.
 ///
 /// # Errors
 /// All duplicated keys together; else the first thing that stops the reading.
-pub(super) fn parse(text: &str) -> Result<Value, Vec<Problem>> {
+pub(super) fn parse(text: &str) -> Result<Tree, Vec<Problem>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut loader = Loader { parser: Parser::new_from_str(text), duplicates: Vec::new() };
+    let parser = Parser::new_from_str(text);
+    let mut loader = Loader { parser, quoted: HashSet::new(), duplicates: Vec::new() };
     let root = loader.document().map_err(|problem| vec![problem])?;
-    if loader.duplicates.is_empty() { Ok(root) } else { Err(loader.duplicates) }
+    let Loader { quoted, duplicates, .. } = loader;
+    if duplicates.is_empty() { Ok(Tree { root, quoted }) } else { Err(duplicates) }
 }
 
 /// The parser and what it found that does not stop it.
 struct Loader<'a> {
     parser: Parser<std::str::Chars<'a>>,
+    quoted: HashSet<String>,
     duplicates: Vec<Problem>,
 }
 
@@ -68,7 +80,12 @@ impl Loader<'_> {
             return Err(problem(mark, "nested too deeply"));
         }
         let kind = match event {
-            Event::Scalar(text, style, 0, None) => scalar(text, style),
+            Event::Scalar(text, style, 0, None) => {
+                if style != TScalarStyle::Plain {
+                    self.quoted.insert(path.to_owned());
+                }
+                scalar(text, style)
+            }
             Event::SequenceStart(0, None) => ValueKind::Array(self.sequence(path, depth)?),
             Event::MappingStart(0, None) => ValueKind::Table(self.mapping(path, depth)?),
             Event::Alias(_)
@@ -155,7 +172,7 @@ mod tests {
     use super::*;
 
     fn text_at(text: &str, key: &str) -> Option<String> {
-        let ValueKind::Table(map) = parse(text).unwrap().kind else { return None };
+        let ValueKind::Table(map) = parse(text).unwrap().root.kind else { return None };
         match &map[key].kind {
             ValueKind::String(text) => Some(text.clone()),
             _ => None,
@@ -182,7 +199,7 @@ mod tests {
     #[test]
     fn an_empty_document_is_nothing() {
         for text in ["", "\u{feff}", "# only a comment\n", "---\n", "---\n...\n"] {
-            assert_eq!(parse(text).unwrap().kind, ValueKind::Nil, "{text:?}");
+            assert_eq!(parse(text).unwrap().root.kind, ValueKind::Nil, "{text:?}");
         }
     }
 
@@ -200,6 +217,14 @@ mod tests {
             let reasons = ["nested too deeply", "recursion limit exceeded"];
             assert!(reasons.iter().any(|reason| problems[0].message.ends_with(reason)), "{problems:?}");
         }
+    }
+
+    #[test]
+    fn what_stands_in_quotes_is_known() {
+        let tree = parse("a: {b: 'x', c: x, d: [\"x\", x]}\ne: |\n  x\n").unwrap();
+        let mut quoted: Vec<_> = tree.quoted.into_iter().collect();
+        quoted.sort();
+        assert_eq!(quoted, ["a.b", "a.d[0]", "e"]);
     }
 
     #[test]
