@@ -17,7 +17,7 @@ use super::vitals::Vitals;
 use crate::api::wire::malformed_names;
 use crate::build_info;
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Reading};
 use crate::ledger::Ledger;
 use crate::metrics::OwnMetrics;
 use crate::scheduler::Scheduler;
@@ -88,6 +88,7 @@ impl Exporter {
         let scheduled = Arc::clone(&scheduler);
         let reloader = Reloader {
             running: config,
+            reading: Reading::default(),
             fleet,
             scheduler: scheduled,
             exposition,

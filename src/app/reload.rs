@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::AppError;
 use super::fleet::{Fleet, Ways, scope_ids};
 use crate::clock::Clock;
-use crate::config::{Config, ConfigErrors};
+use crate::config::{Config, ConfigErrors, Reading};
 use crate::logging::Logging;
 use crate::metrics::{Exposition, OwnMetrics};
 use crate::scheduler::Scheduler;
@@ -77,6 +77,7 @@ impl Lifecycle for Wishes {
 pub(super) struct Reloader {
     /// The settings in force.
     pub(super) running: Config,
+    pub(super) reading: Reading<Result<Config, ConfigErrors>>,
     pub(super) fleet: Fleet,
     pub(super) scheduler: Arc<Scheduler>,
     pub(super) exposition: Arc<Exposition>,
@@ -102,7 +103,17 @@ impl Reloader {
             };
             let asked_by = if wish.is_some() { "a request" } else { "SIGHUP" };
             tracing::info!(asked_by, "reading the settings again");
-            let outcome = match self.reload(&reload).await {
+            // Files may lie on a network: not on a thread that serves others, and nothing that an end waits for.
+            let read = Arc::clone(&reload.read);
+            let read = tokio::select! {
+                read = self.reading.read(move || read()) => read,
+                () = stop.cancelled() => return,
+            };
+            let applied = match read {
+                Ok(read) => self.apply(read, &reload.logging).await,
+                Err(why) => Err(why.into()),
+            };
+            let outcome = match applied {
                 Ok(message) => Reloaded::Applied(message),
                 Err(error) => Reloaded::Refused(self.refused(&error)),
             };
@@ -111,15 +122,17 @@ impl Reloader {
         }
     }
 
-    async fn reload(&mut self, reload: &Reload) -> Result<String, AppError> {
-        let read = Arc::clone(&reload.read);
-        // Files may lie on a network: not on a thread that serves others.
-        let mut config = blocking(move || read()).await??;
+    async fn apply(
+        &mut self,
+        read: Result<Config, ConfigErrors>,
+        logging: &Logging,
+    ) -> Result<String, AppError> {
+        let mut config = read?;
         let awaiting_restart = config.keep_what_takes_a_restart(&self.running);
         let ways = self.ways(&config)?;
         // From here on nothing fails.
         self.follow(config, ways).await;
-        let is_level_ours = reload.logging.apply(self.running.log);
+        let is_level_ours = logging.apply(self.running.log);
         Ok(self.applied(awaiting_restart, is_level_ours))
     }
 
@@ -162,11 +175,4 @@ impl Reloader {
         tracing::error!(%error, "the settings were refused; those before them stay in force");
         format!("the settings were refused; those before them stay in force\n{error}\n")
     }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, AppError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| AppError::System {
-        doing: "reading the settings",
-        source: std::io::Error::other(error),
-    })
 }

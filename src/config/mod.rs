@@ -6,8 +6,10 @@
 mod accounts;
 mod credentials;
 mod error;
+mod files;
 mod pricing;
 mod reader;
+mod reading;
 mod restart;
 mod schema;
 mod sections;
@@ -26,6 +28,7 @@ pub use error::ConfigErrors;
 use error::{Place, Problem};
 pub use pricing::Pricing;
 use reader::Reader;
+pub use reading::{Reading, Unread};
 pub use sections::{LOG_FORMATS, LOG_LEVELS};
 pub use types::*;
 pub use units::{credentials_uri, listen_address, tcp_address};

@@ -11,7 +11,7 @@ use super::types::{
     LogFormat, LogLevel, Web, WebLimits,
 };
 use super::units::{self, Span};
-use super::{schema, sources};
+use super::{files, schema};
 
 const SWEEP: Span =
     Span { min: Duration::from_secs(1), max: Duration::from_secs(24 * 3600), words: "from 1s to 24h" };
@@ -166,7 +166,7 @@ fn proxy(text: &str) -> Result<SecretString, String> {
 fn ca_file(text: &str) -> Result<PathBuf, String> {
     let path = Path::new(text);
     let pem =
-        sources::read_text(path).map_err(|why| format!("expected a PEM file with certificates: {why}"))?;
+        files::read_text(path).map_err(|why| format!("expected a PEM file with certificates: {why}"))?;
     if pem.contains("-----BEGIN CERTIFICATE-----") {
         return Ok(path.to_path_buf());
     }

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use self::section::Section;
 pub use self::tls::{ClientAuth, Pem, TlsServer, TlsVersion};
 use super::error::{ConfigErrors, Place, Problem};
-use super::{sources, yaml};
+use super::{files, yaml};
 
 /// Headers that the toolkit lets a file set, each with the only values it may have, if these are few.
 const HEADERS: [(&str, &[&str]); 5] = [
@@ -62,7 +62,7 @@ impl WebFile {
     /// Everything that is wrong, at once.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
         let failed = |problems| ConfigErrors::new(Some(path), problems);
-        let text = sources::read_text(path)
+        let text = files::read_text(path)
             .map_err(|message| failed(vec![Problem::new(Place::Nowhere, "", message)]))?;
         let tree = yaml::parse(&text).map_err(failed)?;
         let mut problems = Vec::new();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
-use super::super::sources;
+use super::super::files;
 use super::section::{self, Section};
 
 /// The cipher suites that are offered, by the names that Go gives them. Those of TLS 1.3 are always offered, as in Go.
@@ -204,7 +204,7 @@ fn versions(section: &mut Section<'_>) -> (TlsVersion, TlsVersion) {
 
 /// From the file that one key names, else from the text at the other.
 fn pem(section: &mut Section<'_>, file: &'static str, inline: &'static str, directory: &Path) -> Option<Pem> {
-    let read = section.read_filled(file, |path| sources::read_text(&directory.join(path)));
+    let read = section.read_filled(file, |path| files::read_text(&directory.join(path)));
     match read {
         Some(text) => Some(Pem { key: file, text: text.into() }),
         None if section.has_failed(file) => None,
