@@ -166,8 +166,9 @@ fn proxy(text: &str) -> Result<SecretString, String> {
 fn ca_file(text: &str) -> Result<PathBuf, String> {
     let path = Path::new(text);
     let pem =
-        files::read_text(path).map_err(|why| format!("expected a PEM file with certificates: {why}"))?;
-    if pem.contains("-----BEGIN CERTIFICATE-----") {
+        files::read_bytes(path).map_err(|why| format!("expected a PEM file with certificates: {why}"))?;
+    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    if pem.windows(BEGIN.len()).any(|window| window == BEGIN) {
         return Ok(path.to_path_buf());
     }
     Err("expected a PEM file with certificates: there is no `BEGIN CERTIFICATE` in it".to_owned())

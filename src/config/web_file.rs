@@ -1,5 +1,5 @@
 //! The web configuration file of the exporter-toolkit: read strictly, with everything that it names.
-//! Invariant: no message shows a value of the file; what TLS itself makes of keys and certificates is told by the server.
+//! Invariant: no message shows a value of the file, nor a key that may be one; what TLS itself makes of keys and certificates is told by the server.
 
 mod section;
 mod tls;
@@ -166,13 +166,13 @@ fn rate_limit(mut section: Section<'_>) -> Option<RateLimit> {
 
 fn digest(text: &str, tls: Option<&TlsServer>) -> [u8; 32] {
     let mut hash = Sha256::new();
-    let mut add = |text: &str| {
+    let mut add = |text: &[u8]| {
         hash.update(text.len().to_le_bytes());
         hash.update(text);
     };
-    add(text);
+    add(text.as_bytes());
     for pem in tls.into_iter().flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]) {
-        add(pem.map_or("", |pem| pem.text.expose_secret()));
+        add(pem.map_or(&[], |pem| pem.text.expose_secret()));
     }
     hash.finalize().into()
 }

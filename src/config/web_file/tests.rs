@@ -117,15 +117,15 @@ proptest! {
 #[test]
 fn files_win_over_inline_text_and_are_relative_to_the_file() {
     let directory = tempfile::tempdir().unwrap();
-    fs::write(directory.path().join("c.pem"), "C").unwrap();
+    fs::write(directory.path().join("c.pem"), b"C\xff").unwrap();
     fs::write(directory.path().join("k.pem"), "K").unwrap();
     let inline = load_in(&directory, "tls_server_config: {cert: a, key: b}").unwrap().tls.unwrap();
-    assert_eq!((inline.cert.text.expose_secret(), inline.key.text.expose_secret()), ("a", "b"));
+    assert_eq!((inline.cert.text.expose_secret(), inline.key.text.expose_secret()), (&b"a"[..], &b"b"[..]));
     let files = "tls_server_config: {cert: a, key: b, cert_file: c.pem, key_file: k.pem}";
     let files = load_in(&directory, files).unwrap().tls.unwrap();
-    assert_eq!((files.cert.text.expose_secret(), files.key.text.expose_secret()), ("C", "K"));
+    assert_eq!((files.cert.text.expose_secret(), files.key.text.expose_secret()), (&b"C\xff"[..], &b"K"[..]));
     assert_eq!((files.cert.key, files.key.key), ("cert_file", "key_file"));
-    assert!(!format!("{files:?}").contains("\"K\""), "a key does not print");
+    assert!(!format!("{files:?}").contains("75"), "a key does not print");
 }
 
 #[test]

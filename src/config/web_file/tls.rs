@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use secrecy::SecretString;
+use secrecy::SecretSlice;
 
 use super::super::files;
 use super::section::{self, Section};
@@ -63,13 +63,13 @@ pub struct TlsServer {
     pub curve_preferences: Vec<&'static str>,
 }
 
-/// PEM text.
+/// What is to be PEM; its comments may be in any encoding.
 #[derive(Clone, Debug)]
 pub struct Pem {
     /// The key in the file that it came by.
     pub key: &'static str,
     /// As read.
-    pub text: SecretString,
+    pub text: SecretSlice<u8>,
 }
 
 /// A version of TLS.
@@ -204,12 +204,12 @@ fn versions(section: &mut Section<'_>) -> (TlsVersion, TlsVersion) {
 
 /// From the file that one key names, else from the text at the other.
 fn pem(section: &mut Section<'_>, file: &'static str, inline: &'static str, directory: &Path) -> Option<Pem> {
-    let read = section.read_filled(file, |path| files::read_text(&directory.join(path)));
+    let read = section.read_filled(file, |path| files::read_bytes(&directory.join(path)));
     match read {
         Some(text) => Some(Pem { key: file, text: text.into() }),
         None if section.has_failed(file) => None,
         None => section
-            .read_filled(inline, |text| Ok(text.to_owned()))
+            .read_filled(inline, |text| Ok(text.as_bytes().to_vec()))
             .map(|text| Pem { key: inline, text: text.into() }),
     }
 }

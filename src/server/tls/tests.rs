@@ -8,8 +8,8 @@ fn settings() -> TlsServer {
     let key = KeyPair::generate().unwrap();
     let cert = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
     TlsServer {
-        cert: Pem { key: "cert", text: cert.pem().into() },
-        key: Pem { key: "key", text: key.serialize_pem().into() },
+        cert: Pem { key: "cert", text: cert.pem().into_bytes().into() },
+        key: Pem { key: "key", text: key.serialize_pem().into_bytes().into() },
         client_ca: None,
         client_auth: ClientAuth::NoClientCert,
         client_allowed_sans: None,
@@ -60,7 +60,7 @@ fn a_key_of_another_certificate_and_one_with_a_passphrase_are_told() {
         "tls_server_config.key: the private key does not belong to the certificate; give the pair"
     );
     let text = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n";
-    let tls = TlsServer { key: Pem { key: "key_file", text: text.into() }, ..settings() };
+    let tls = TlsServer { key: Pem { key: "key_file", text: text.as_bytes().to_vec().into() }, ..settings() };
     let error = server_config(&tls, true).unwrap_err().to_string();
     assert!(error.contains("without a passphrase") && !error.contains("MIIB"), "{error}");
 }

@@ -19,6 +19,14 @@ fn laid_out(of: &str) -> (TempDir, Vec<PathBuf>) {
     authority.identity(&["localhost"]).write(path, "server");
     authority.identity(&["localhost"]).write(path, "other");
     fs::write(path.join("ca.crt"), authority.pem()).unwrap();
+    for end in ["crt", "key"] {
+        let pem = fs::read(path.join("server").with_extension(end)).unwrap();
+        fs::write(path.join("latin1").with_extension(end), [b"# M\xfcller\n", &pem[..]].concat()).unwrap();
+    }
+    for file in fs::read_dir(Path::new(DATA).join("files")).unwrap() {
+        let file = file.unwrap().path();
+        fs::copy(&file, path.join(file.file_name().unwrap())).unwrap();
+    }
     fs::write(path.join("garbage"), "neither a key nor a certificate\n").unwrap();
     let mut files = Vec::new();
     for entry in fs::read_dir(Path::new(DATA).join(of)).unwrap() {
