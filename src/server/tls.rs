@@ -61,13 +61,19 @@ pub(super) fn server_config(tls: &TlsServer, http2: bool) -> Result<ServerConfig
     Ok(config)
 }
 
-/// The algorithms that are offered. As in Go, a list of suites is about TLS 1.2 alone.
+/// The algorithms that are offered, those that are listed in the order of the list. As in Go, a list of suites is about TLS 1.2
+/// alone.
 fn provider(tls: &TlsServer) -> CryptoProvider {
     let mut provider = aws_lc_rs::default_provider();
     if !tls.cipher_suites.is_empty() {
         provider.cipher_suites.retain(|suite| {
             let name = suite.suite().as_str().unwrap_or_default();
             suite.tls13().is_some() || tls.cipher_suites.contains(&name)
+        });
+        provider.cipher_suites.sort_by_key(|suite| {
+            let name = suite.suite().as_str().unwrap_or_default();
+            let place = tls.cipher_suites.iter().position(|listed| *listed == name);
+            place.filter(|_| suite.tls13().is_none())
         });
     }
     if !tls.curve_preferences.is_empty() {
