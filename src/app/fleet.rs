@@ -154,6 +154,20 @@ impl Fleet {
     }
 }
 
+/// Whether a way could be found for each account in each region, as far as that is up to the settings. It reads files.
+pub(super) fn check(config: &Config) -> Result<(), AppError> {
+    for (account, id) in scopes(config) {
+        let limits = account.api.over(&config.api);
+        let way = Transport::new(&id.region, account.network, account.endpoint.as_ref(), &limits);
+        if let Err(source) = way
+            && source.is_setting()
+        {
+            return Err(AppError::Client { scope: id, source });
+        }
+    }
+    Ok(())
+}
+
 /// Whether both accounts get their keys in the same way from the same place.
 fn has_same_keys(before: &Account, after: &Account) -> bool {
     // Given keys are asked for nowhere.

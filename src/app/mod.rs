@@ -94,7 +94,11 @@ pub enum AppError {
 impl AppError {
     /// Whether it is the settings that are wrong.
     pub fn is_config(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::WebConfig(_))
+        match self {
+            Self::Config(_) | Self::WebConfig(_) => true,
+            Self::Client { source, .. } => source.is_setting(),
+            _ => false,
+        }
     }
 }
 
@@ -136,8 +140,9 @@ pub async fn serve(
 /// Reads what the settings name besides themselves, as a start would; a summary of them all.
 ///
 /// # Errors
-/// Everything that is wrong with the web configuration file.
+/// Everything that is wrong with the web configuration file, or the first certificate of a `ca_file` that is broken.
 pub fn check_config(config: &Config) -> Result<String, AppError> {
+    fleet::check(config)?;
     let mut summary = config.summary();
     if let Some(path) = &config.web.config_file {
         let tls = if WebConfig::load(path)?.has_tls() { "with" } else { "without" };
