@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use super::reader::Reader;
 use super::types::{
     AccountApi, Api, Baseline, Collector, Collectors, Exposition, Ledger, ListenAddress, LivySessions, Log,
-    LogFormat, LogLevel, Web, WebLimits,
+    LogFormat, LogLevel, Web, WebLimits, WebPlace,
 };
 use super::units::{self, Span};
 use super::{files, schema};
@@ -213,7 +213,7 @@ pub(super) fn web(reader: &mut Reader) -> Option<Web> {
     }
     let systemd_socket = reader.read("web.systemd_socket", units::truth);
     let telemetry_path = reader.read("web.telemetry_path", units::telemetry_path);
-    let config_file = reader.optional("web.config_file", |text| Ok(Some(PathBuf::from(text))));
+    let config_file = reader.optional("web.config_file", config_file);
     let limits = web_limits(reader);
     let drain_delay = reader.read("web.drain_delay", |text| units::duration(text, &DRAIN));
     let drain_timeout = reader.read("web.drain_timeout", |text| units::duration(text, &DRAIN));
@@ -228,6 +228,21 @@ pub(super) fn web(reader: &mut Reader) -> Option<Web> {
         drain_timeout: drain_timeout?,
         enable_lifecycle: enable_lifecycle?,
     })
+}
+
+/// An empty name is none, as in the toolkit.
+fn config_file(text: &str) -> Result<Option<PathBuf>, String> {
+    Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+}
+
+/// Where the server is, as far as that can be told of settings that are wrong otherwise.
+pub(super) fn web_place(reader: &mut Reader) -> WebPlace {
+    let defaults = schema::key("web.listen_address").and_then(|key| key.default).unwrap_or_default();
+    let listen_addresses = reader.list("web.listen_address", units::listen_address);
+    let listen_addresses =
+        listen_addresses.unwrap_or_else(|| units::listen_address(defaults).into_iter().collect());
+    let config_file = reader.optional("web.config_file", config_file).flatten();
+    WebPlace { listen_addresses, config_file }
 }
 
 fn check_addresses(reader: &mut Reader, addresses: &[ListenAddress]) {

@@ -128,6 +128,17 @@ fn each_message_says_what_to_do_and_shows_no_value() {
 }
 
 #[test]
+fn an_empty_name_is_no_file() {
+    let settings = tempfile::NamedTempFile::new().unwrap();
+    fs::write(settings.path(), "accounts: [{regions: [cn-hangzhou]}]\nweb: {config_file: /nope/web.yml}\n")
+        .unwrap();
+    let file = settings.path().to_str().unwrap();
+    let (code, out, error) = run(&["check-config", "--config.file", file, "--web.config.file", ""]);
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+    assert!(!out.contains("web configuration"), "{out}");
+}
+
+#[test]
 fn a_file_that_is_not_there_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let (code, error) = check_config(&directory.path().join("web.yml"));
