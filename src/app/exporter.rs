@@ -57,7 +57,7 @@ impl Exporter {
         own.config_loaded(clock.now(), 0);
         let vitals = Arc::new(Vitals::new(clock.now()));
         let mut fleet = Fleet::new(Arc::clone(&own), Arc::clone(&vitals), clock.clone(), environment);
-        let ways = fleet.ways(&config)?;
+        let ways = fleet.ways(&config)()?;
         let common = Common::open(&config, own, vitals, clock)?;
         let mut publisher = common.publisher();
         publisher.publish().await;
@@ -89,6 +89,7 @@ impl Exporter {
         let reloader = Reloader {
             running: config,
             reading: Reading::default(),
+            finding: Reading::default(),
             fleet,
             scheduler: scheduled,
             exposition,

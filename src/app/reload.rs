@@ -78,6 +78,7 @@ pub(super) struct Reloader {
     /// The settings in force.
     pub(super) running: Config,
     pub(super) reading: Reading<Result<Config, ConfigErrors>>,
+    pub(super) finding: Reading<Result<Ways, AppError>>,
     pub(super) fleet: Fleet,
     pub(super) scheduler: Arc<Scheduler>,
     pub(super) exposition: Arc<Exposition>,
@@ -85,6 +86,13 @@ pub(super) struct Reloader {
     pub(super) backup_interval: watch::Sender<Option<Duration>>,
     pub(super) status: Arc<ArcSwap<ConfigStatus>>,
     pub(super) clock: Clock,
+}
+
+/// Settings that can be taken.
+struct Good {
+    config: Config,
+    awaiting_restart: Vec<&'static str>,
+    ways: Ways,
 }
 
 impl Reloader {
@@ -103,18 +111,12 @@ impl Reloader {
             };
             let asked_by = if wish.is_some() { "a request" } else { "SIGHUP" };
             tracing::info!(asked_by, "reading the settings again");
-            // Files may lie on a network: not on a thread that serves others, and nothing that an end waits for.
-            let read = Arc::clone(&reload.read);
             let read = tokio::select! {
-                read = self.reading.read(move || read()) => read,
+                read = self.read(&reload) => read,
                 () = stop.cancelled() => return,
             };
-            let applied = match read {
-                Ok(read) => self.apply(read, &reload.logging).await,
-                Err(why) => Err(why.into()),
-            };
-            let outcome = match applied {
-                Ok(message) => Reloaded::Applied(message),
+            let outcome = match read {
+                Ok(read) => Reloaded::Applied(self.apply(read, &reload.logging).await),
                 Err(error) => Reloaded::Refused(self.refused(&error)),
             };
             // Whoever asked may have gone.
@@ -122,23 +124,20 @@ impl Reloader {
         }
     }
 
-    async fn apply(
-        &mut self,
-        read: Result<Config, ConfigErrors>,
-        logging: &Logging,
-    ) -> Result<String, AppError> {
-        let mut config = read?;
+    /// All that can fail. Files may lie on a network: they are not read on a thread that serves others, nor on one that an end
+    /// waits for.
+    async fn read(&mut self, reload: &Reload) -> Result<Good, AppError> {
+        let read = Arc::clone(&reload.read);
+        let mut config = self.reading.read(move || read()).await??;
         let awaiting_restart = config.keep_what_takes_a_restart(&self.running);
-        let ways = self.ways(&config)?;
-        // From here on nothing fails.
-        self.follow(config, ways).await;
-        let is_level_ours = logging.apply(self.running.log);
-        Ok(self.applied(awaiting_restart, is_level_ours))
+        let ways = self.finding.read(self.fleet.ways(&config)).await??;
+        Ok(Good { config, awaiting_restart, ways })
     }
 
-    fn ways(&self, config: &Config) -> Result<Ways, AppError> {
-        // Reads files, too, but no others than those that were just read.
-        tokio::task::block_in_place(|| self.fleet.ways(config))
+    async fn apply(&mut self, Good { config, awaiting_restart, ways }: Good, logging: &Logging) -> String {
+        self.follow(config, ways).await;
+        let is_level_ours = logging.apply(self.running.log);
+        self.applied(awaiting_restart, is_level_ours)
     }
 
     async fn follow(&mut self, config: Config, ways: Ways) {

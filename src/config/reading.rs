@@ -13,10 +13,10 @@ const READING_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum Unread {
     /// It has not come back so far.
-    #[error("it could not be read within 10s; does it lie on a file system that does not answer?")]
+    #[error("the reading has not ended within 10s; is there a file system that does not answer?")]
     Hangs,
     /// A defect, or no thread to be had.
-    #[error("the thread that was to read it has ended")]
+    #[error("the thread that was to read has ended")]
     Lost,
 }
 
