@@ -43,7 +43,7 @@ fn run(command: Command) -> Result<(), AppError> {
             let handed = if config.web.systemd_socket { Handed::take() } else { Handed::none() };
             block_on(app::serve(config, handed, logging, move || load(&flags)))
         }
-        Command::Healthcheck(flags) => Ok(app::health(&load(&flags)?.web)?),
+        Command::Healthcheck(flags) => Ok(app::health(config::load_web_place(request(&flags)))?),
         Command::Ledger(command) => {
             let text = app::ledger_command(command, config::process_environment())?;
             let _ = writeln!(std::io::stdout(), "{text}");
@@ -74,9 +74,13 @@ fn block_on(program: impl Future<Output = Result<(), AppError>>) -> Result<(), A
 }
 
 fn load(flags: &ConfigFlags) -> Result<Config, ConfigErrors> {
-    config::load(LoadRequest {
+    config::load(request(flags))
+}
+
+fn request(flags: &ConfigFlags) -> LoadRequest<'_, Vec<(String, String)>> {
+    LoadRequest {
         file: flags.config_file.as_deref(),
         environment: config::process_environment(),
         overrides: flags.overrides(),
-    })
+    }
 }

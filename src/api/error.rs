@@ -90,6 +90,8 @@ pub(super) enum SetupError {
     CaInvalid { path: PathBuf, source: reqwest::Error },
     #[error("api.ca_file: {} holds no certificate", path.display())]
     CaEmpty { path: PathBuf },
+    #[error("api.ca_file: certificate {number} in {} cannot be read: {why}", path.display())]
+    CaBroken { path: PathBuf, number: usize, why: rustls::Error },
     /// Without the source: it may repeat the proxy's password.
     #[error("api.proxy: not a proxy URL such as http://[user:password@]host:port")]
     Proxy,
@@ -131,6 +133,11 @@ impl ApiError {
     /// The operation; `None` where the client itself could not be built.
     pub fn action(&self) -> Option<Action> {
         self.inner.request.as_ref().map(|request| request.action)
+    }
+
+    /// Whether it is the settings that no client can be built from, not the machine.
+    pub fn is_setting(&self) -> bool {
+        matches!(&self.inner.cause, Cause::Setup(error) if !matches!(error, SetupError::Tls(_)))
     }
 
     /// The workspace, for an operation within one.

@@ -7,6 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use reqwest::{Certificate, ClientBuilder, Proxy, Url, redirect, retry};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::error::{ApiError, SetupError};
@@ -185,6 +188,11 @@ fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<Certificate>, SetupError>
         .map_err(|source| SetupError::CaInvalid { path: path_buf(), source })?;
     if certificates.is_empty() {
         return Err(SetupError::CaEmpty { path: path_buf() });
+    }
+    // The client's own words for one that is broken would not say which it is, nor of what.
+    for (index, certificate) in CertificateDer::pem_slice_iter(pem).flatten().enumerate() {
+        let broken = |why| SetupError::CaBroken { path: path_buf(), number: index + 1, why };
+        RootCertStore::empty().add(certificate).map_err(broken)?;
     }
     Ok(certificates)
 }

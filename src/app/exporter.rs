@@ -18,7 +18,7 @@ use super::vitals::Vitals;
 use crate::api::wire::malformed_names;
 use crate::build_info;
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Reading};
 use crate::ledger::Ledger;
 use crate::metrics::OwnMetrics;
 use crate::scheduler::Scheduler;
@@ -58,7 +58,7 @@ impl Exporter {
         own.config_loaded(clock.now(), 0);
         let vitals = Arc::new(Vitals::new(clock.now()));
         let mut fleet = Fleet::new(Arc::clone(&own), Arc::clone(&vitals), clock.clone(), environment);
-        let ways = fleet.ways(&config)?;
+        let ways = fleet.ways(&config)()?;
         let common = Common::open(&config, own, vitals, clock)?;
         let mut publisher = common.publisher();
         publisher.publish().await;
@@ -92,6 +92,8 @@ impl Exporter {
         let scheduled = Arc::clone(&scheduler);
         let reloader = Reloader {
             running: config,
+            reading: Reading::default(),
+            finding: Reading::default(),
             fleet,
             scheduler: scheduled,
             exposition,

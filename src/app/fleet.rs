@@ -56,21 +56,26 @@ impl Fleet {
         Self { own, vitals, clock, environment, keys, scopes, accesses: 0 }
     }
 
-    /// Finds the ways; nothing changes. It reads files.
-    pub(super) fn ways(&self, config: &Config) -> Result<Ways, AppError> {
-        let mut ways = BTreeMap::new();
-        for (account, id) in scopes(config) {
-            let limits = account.api.over(&config.api);
-            let Account { network, endpoint, .. } = account;
-            let way = match self.scopes.get(&id) {
-                Some(scope) => {
-                    scope.client.transport().renewed(&id.region, *network, endpoint.as_ref(), &limits)
+    /// What finds the ways; nothing changes. It reads files, and is for a thread that may wait for them.
+    pub(super) fn ways(&self, config: &Config) -> impl FnOnce() -> Result<Ways, AppError> + Send + use<> {
+        let plan = scopes(config).map(|(account, id)| {
+            let before = self.scopes.get(&id).map(|scope| scope.client.transport());
+            (id, account.network, account.endpoint.clone(), account.api.over(&config.api), before)
+        });
+        let plan: Vec<_> = plan.collect();
+        move || {
+            let ways = plan.into_iter().map(|(id, network, endpoint, limits, before)| {
+                let way = match before {
+                    Some(before) => before.renewed(&id.region, network, endpoint.as_ref(), &limits),
+                    None => Transport::new(&id.region, network, endpoint.as_ref(), &limits),
+                };
+                match way {
+                    Ok(way) => Ok((id, way)),
+                    Err(source) => Err(AppError::Client { scope: id, source }),
                 }
-                None => Transport::new(&id.region, *network, endpoint.as_ref(), &limits),
-            };
-            ways.insert(id.clone(), way.map_err(|source| AppError::Client { scope: id, source })?);
+            });
+            ways.collect::<Result<_, _>>().map(Ways)
         }
-        Ok(Ways(ways))
     }
 
     /// Follows the settings that the ways were found for; gives what the scheduler is to know of them.
@@ -152,6 +157,20 @@ impl Fleet {
         self.accesses += 1;
         self.accesses
     }
+}
+
+/// Whether a way could be found for each account in each region, as far as that is up to the settings. It reads files.
+pub(super) fn check(config: &Config) -> Result<(), AppError> {
+    for (account, id) in scopes(config) {
+        let limits = account.api.over(&config.api);
+        let way = Transport::new(&id.region, account.network, account.endpoint.as_ref(), &limits);
+        if let Err(source) = way
+            && source.is_setting()
+        {
+            return Err(AppError::Client { scope: id, source });
+        }
+    }
+    Ok(())
 }
 
 /// Whether both accounts get their keys in the same way from the same place.

@@ -12,7 +12,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_t
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned};
 
-use crate::config::{ListenAddress, Web, WebFile};
+use crate::config::{ConfigErrors, ListenAddress, WebFile, WebPlace};
 
 /// For the connection, and for each piece of the answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,16 +41,33 @@ pub enum HealthError {
         /// The first line of the answer.
         answer: String,
     },
+    /// None of these, of settings that may name another place.
+    #[error("{source}\nIt may be elsewhere, for these settings are refused: {settings}")]
+    Misled {
+        /// What there was where it was asked.
+        source: Box<Self>,
+        /// What is wrong with the settings.
+        settings: ConfigErrors,
+    },
 }
 
-/// Asks the daemon with these settings, at its first address.
+/// Asks the daemon with these settings, at its first address. Settings that are refused by now leave a running daemon as it
+/// was: only where it does not answer are they part of the reason.
 ///
 /// A daemon that wants a password or a client's certificate counts as healthy when it says so: it is alive, and the
 /// settings hold no password in the clear.
 ///
 /// # Errors
 /// Where it does not answer, or something else does.
-pub fn health(web: &Web) -> Result<(), HealthError> {
+pub fn health((place, settings): (WebPlace, Result<(), ConfigErrors>)) -> Result<(), HealthError> {
+    let outcome = health_at(&place);
+    match (outcome, settings) {
+        (Err(source), Err(settings)) => Err(HealthError::Misled { source: Box::new(source), settings }),
+        (outcome, _) => outcome,
+    }
+}
+
+fn health_at(web: &WebPlace) -> Result<(), HealthError> {
     let Some(address) = web.listen_addresses.first() else { return Ok(()) };
     // A file that is refused by now leaves a running daemon as it was: then, either way is tried.
     let tls = match web.config_file.as_deref().map(WebFile::load) {

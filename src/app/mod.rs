@@ -31,7 +31,7 @@ pub use reload::Reload;
 pub use shutdown::ended_by_signal;
 
 use crate::api::ApiError;
-use crate::config::{Config, ConfigErrors};
+use crate::config::{Config, ConfigErrors, Unread};
 use crate::ledger::LedgerError;
 use crate::logging::Logging;
 use crate::model::ScopeId;
@@ -44,6 +44,9 @@ pub enum AppError {
     /// The settings.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
+    /// The settings could not be read again.
+    #[error("the settings: {0}")]
+    Unread(#[from] Unread),
     /// The web configuration file.
     #[error(transparent)]
     WebConfig(#[from] WebConfigError),
@@ -93,7 +96,11 @@ pub enum AppError {
 impl AppError {
     /// Whether it is the settings that are wrong.
     pub fn is_config(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::WebConfig(_))
+        match self {
+            Self::Config(_) | Self::WebConfig(_) => true,
+            Self::Client { source, .. } => source.is_setting(),
+            _ => false,
+        }
     }
 }
 
@@ -110,10 +117,21 @@ pub async fn serve(
     let ended = ended_by_signal()?;
     let reload = Reload::new(logging, read)?;
     let environment = crate::config::process_environment();
-    let mut exporter = Exporter::start(config, environment, handed, Some(reload)).await?;
+    // A task of its own: what it reads and checks may take long, or hang, and whoever ends the program is not to wait for that.
+    // The ledger stands an end at any moment.
+    let mut starting = tokio::spawn(Exporter::start(config, environment, handed, Some(reload)));
+    tokio::pin!(ended);
+    let mut exporter = tokio::select! {
+        biased;
+        started = &mut starting => started.map_err(|_| AppError::Defect)??,
+        () = &mut ended => {
+            starting.abort();
+            return Ok(());
+        }
+    };
     let supervisor = supervisor::Supervisor::start();
     let ended = tokio::select! {
-        () = ended => Ok(()),
+        () = &mut ended => Ok(()),
         defect = exporter.defect() => Err(defect),
     };
     supervisor.stopping();
@@ -124,8 +142,9 @@ pub async fn serve(
 /// Reads what the settings name besides themselves, as a start would; a summary of them all.
 ///
 /// # Errors
-/// Everything that is wrong with the web configuration file.
+/// Everything that is wrong with the web configuration file, or the first certificate of a `ca_file` that is broken.
 pub fn check_config(config: &Config) -> Result<String, AppError> {
+    fleet::check(config)?;
     let mut summary = config.summary();
     if let Some(path) = &config.web.config_file {
         let tls = if WebConfig::load(path)?.has_tls() { "with" } else { "without" };

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::AppError;
 use super::fleet::{Fleet, Ways, scope_ids};
 use crate::clock::Clock;
-use crate::config::{Config, ConfigErrors};
+use crate::config::{Config, ConfigErrors, Reading};
 use crate::logging::Logging;
 use crate::metrics::{Exposition, OwnMetrics};
 use crate::scheduler::Scheduler;
@@ -77,6 +77,8 @@ impl Lifecycle for Wishes {
 pub(super) struct Reloader {
     /// The settings in force.
     pub(super) running: Config,
+    pub(super) reading: Reading<Result<Config, ConfigErrors>>,
+    pub(super) finding: Reading<Result<Ways, AppError>>,
     pub(super) fleet: Fleet,
     pub(super) scheduler: Arc<Scheduler>,
     pub(super) exposition: Arc<Exposition>,
@@ -84,6 +86,13 @@ pub(super) struct Reloader {
     pub(super) backup_interval: watch::Sender<Option<Duration>>,
     pub(super) status: Arc<ArcSwap<ConfigStatus>>,
     pub(super) clock: Clock,
+}
+
+/// Settings that can be taken.
+struct Good {
+    config: Config,
+    awaiting_restart: Vec<&'static str>,
+    ways: Ways,
 }
 
 impl Reloader {
@@ -102,8 +111,12 @@ impl Reloader {
             };
             let asked_by = if wish.is_some() { "a request" } else { "SIGHUP" };
             tracing::info!(asked_by, "reading the settings again");
-            let outcome = match self.reload(&reload).await {
-                Ok(message) => Reloaded::Applied(message),
+            let read = tokio::select! {
+                read = self.read(&reload) => read,
+                () = stop.cancelled() => return,
+            };
+            let outcome = match read {
+                Ok(read) => Reloaded::Applied(self.apply(read, &reload.logging).await),
                 Err(error) => Reloaded::Refused(self.refused(&error)),
             };
             // Whoever asked may have gone.
@@ -111,21 +124,20 @@ impl Reloader {
         }
     }
 
-    async fn reload(&mut self, reload: &Reload) -> Result<String, AppError> {
+    /// All that can fail. Files may lie on a network: they are not read on a thread that serves others, nor on one that an end
+    /// waits for.
+    async fn read(&mut self, reload: &Reload) -> Result<Good, AppError> {
         let read = Arc::clone(&reload.read);
-        // Files may lie on a network: not on a thread that serves others.
-        let mut config = blocking(move || read()).await??;
+        let mut config = self.reading.read(move || read()).await??;
         let awaiting_restart = config.keep_what_takes_a_restart(&self.running);
-        let ways = self.ways(&config)?;
-        // From here on nothing fails.
-        self.follow(config, ways).await;
-        let is_level_ours = reload.logging.apply(self.running.log);
-        Ok(self.applied(awaiting_restart, is_level_ours))
+        let ways = self.finding.read(self.fleet.ways(&config)).await??;
+        Ok(Good { config, awaiting_restart, ways })
     }
 
-    fn ways(&self, config: &Config) -> Result<Ways, AppError> {
-        // Reads files, too, but no others than those that were just read.
-        tokio::task::block_in_place(|| self.fleet.ways(config))
+    async fn apply(&mut self, Good { config, awaiting_restart, ways }: Good, logging: &Logging) -> String {
+        self.follow(config, ways).await;
+        let is_level_ours = logging.apply(self.running.log);
+        self.applied(awaiting_restart, is_level_ours)
     }
 
     async fn follow(&mut self, config: Config, ways: Ways) {
@@ -162,11 +174,4 @@ impl Reloader {
         tracing::error!(%error, "the settings were refused; those before them stay in force");
         format!("the settings were refused; those before them stay in force\n{error}\n")
     }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, AppError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| AppError::System {
-        doing: "reading the settings",
-        source: std::io::Error::other(error),
-    })
 }

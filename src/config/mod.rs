@@ -6,8 +6,10 @@
 mod accounts;
 mod credentials;
 mod error;
+mod files;
 mod pricing;
 mod reader;
+mod reading;
 mod restart;
 mod schema;
 mod sections;
@@ -26,6 +28,7 @@ pub use error::ConfigErrors;
 use error::{Place, Problem};
 pub use pricing::Pricing;
 use reader::Reader;
+pub use reading::{Reading, Unread};
 pub use sections::{LOG_FORMATS, LOG_LEVELS};
 pub use types::*;
 pub use units::{credentials_uri, listen_address, tcp_address};
@@ -53,12 +56,44 @@ where
     E: IntoIterator<Item = (String, String)>,
 {
     let file = request.file;
+    let (mut reader, environment) = sources(request).map_err(|fatal| ConfigErrors::new(file, fatal))?;
+    let config = read(&mut reader, &environment);
+    match (config, reader.into_problems()) {
+        (Some(config), problems) if problems.is_empty() => Ok(config),
+        (_, problems) => Err(ConfigErrors::new(file, problems)),
+    }
+}
+
+/// Where the server of these settings is, and what is wrong with them: a running daemon goes on with those that it has, and
+/// is asked where it most likely is.
+pub fn load_web_place<E>(request: LoadRequest<'_, E>) -> (WebPlace, Result<(), ConfigErrors>)
+where
+    E: IntoIterator<Item = (String, String)> + Clone,
+{
+    let file = request.file;
+    let outcome = load(request.clone()).map(drop);
+    let all = sources(request.clone());
+    // A file that cannot be understood leaves variables and flags.
+    let rest = all.or_else(|_| sources(LoadRequest { file: None, ..request }));
+    match rest {
+        Ok((mut reader, _)) => (sections::web_place(&mut reader), outcome),
+        Err(fatal) => {
+            let mut nothing = Reader::new(::config::Config::default().cache, Vec::new());
+            (sections::web_place(&mut nothing), outcome.and(Err(ConfigErrors::new(file, fatal))))
+        }
+    }
+}
+
+/// All sources in one, with what is wrong with them so far, and the environment; else what ends the reading early.
+fn sources<E>(request: LoadRequest<'_, E>) -> Result<(Reader, BTreeMap<String, String>), Vec<Problem>>
+where
+    E: IntoIterator<Item = (String, String)>,
+{
     let environment: BTreeMap<String, String> = request.environment.into_iter().collect();
     let mut problems = Vec::new();
     let mut builder = ::config::Config::builder();
-    if let Some(path) = file {
-        let layer = sources::file(path, &mut problems).map_err(|fatal| ConfigErrors::new(file, fatal))?;
-        builder = builder.add_source(layer);
+    if let Some(path) = request.file {
+        builder = builder.add_source(sources::file(path, &mut problems)?);
     }
     let mut layers = sources::environment(&environment, &mut problems);
     layers.extend(sources::flags(&request.overrides, &mut problems));
@@ -66,15 +101,10 @@ where
         builder = builder.add_source(layer);
     }
     // The crate's own text may show a value.
-    let merged = builder.build().map_err(|_| {
-        ConfigErrors::new(file, vec![Problem::new(Place::Nowhere, "", "the sources do not fit together")])
-    })?;
-    let mut reader = Reader::new(merged.cache, problems);
-    let config = read(&mut reader, &environment);
-    match (config, reader.into_problems()) {
-        (Some(config), problems) if problems.is_empty() => Ok(config),
-        (_, problems) => Err(ConfigErrors::new(file, problems)),
-    }
+    let merged = builder
+        .build()
+        .map_err(|_| vec![Problem::new(Place::Nowhere, "", "the sources do not fit together")])?;
+    Ok((Reader::new(merged.cache, problems), environment))
 }
 
 /// The environment of this process. What is not Unicode in it is replaced, so that a setting is refused, not lost.

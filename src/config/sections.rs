@@ -8,10 +8,10 @@ use secrecy::SecretString;
 use super::reader::Reader;
 use super::types::{
     AccountApi, Api, Baseline, Collector, Collectors, Exposition, Ledger, ListenAddress, LivySessions, Log,
-    LogFormat, LogLevel, Web, WebLimits,
+    LogFormat, LogLevel, Web, WebLimits, WebPlace,
 };
 use super::units::{self, Span};
-use super::{schema, sources};
+use super::{files, schema};
 
 const SWEEP: Span =
     Span { min: Duration::from_secs(1), max: Duration::from_secs(24 * 3600), words: "from 1s to 24h" };
@@ -166,8 +166,9 @@ fn proxy(text: &str) -> Result<SecretString, String> {
 fn ca_file(text: &str) -> Result<PathBuf, String> {
     let path = Path::new(text);
     let pem =
-        sources::read_text(path).map_err(|why| format!("expected a PEM file with certificates: {why}"))?;
-    if pem.contains("-----BEGIN CERTIFICATE-----") {
+        files::read_bytes(path).map_err(|why| format!("expected a PEM file with certificates: {why}"))?;
+    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    if pem.windows(BEGIN.len()).any(|window| window == BEGIN) {
         return Ok(path.to_path_buf());
     }
     Err("expected a PEM file with certificates: there is no `BEGIN CERTIFICATE` in it".to_owned())
@@ -212,7 +213,7 @@ pub(super) fn web(reader: &mut Reader) -> Option<Web> {
     }
     let systemd_socket = reader.read("web.systemd_socket", units::truth);
     let telemetry_path = reader.read("web.telemetry_path", units::telemetry_path);
-    let config_file = reader.optional("web.config_file", |text| Ok(Some(PathBuf::from(text))));
+    let config_file = reader.optional("web.config_file", config_file);
     let limits = web_limits(reader);
     let drain_delay = reader.read("web.drain_delay", |text| units::duration(text, &DRAIN));
     let drain_timeout = reader.read("web.drain_timeout", |text| units::duration(text, &DRAIN));
@@ -227,6 +228,21 @@ pub(super) fn web(reader: &mut Reader) -> Option<Web> {
         drain_timeout: drain_timeout?,
         enable_lifecycle: enable_lifecycle?,
     })
+}
+
+/// An empty name is none, as in the toolkit.
+fn config_file(text: &str) -> Result<Option<PathBuf>, String> {
+    Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+}
+
+/// Where the server is, as far as that can be told of settings that are wrong otherwise.
+pub(super) fn web_place(reader: &mut Reader) -> WebPlace {
+    let defaults = schema::key("web.listen_address").and_then(|key| key.default).unwrap_or_default();
+    let listen_addresses = reader.list("web.listen_address", units::listen_address);
+    let listen_addresses =
+        listen_addresses.unwrap_or_else(|| units::listen_address(defaults).into_iter().collect());
+    let config_file = reader.optional("web.config_file", config_file).flatten();
+    WebPlace { listen_addresses, config_file }
 }
 
 fn check_addresses(reader: &mut Reader, addresses: &[ListenAddress]) {

@@ -2,13 +2,12 @@
 //! shape only; whatever else was written is a [`Problem`].
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 use ::config::{ConfigError, Map, Source, Value, ValueKind};
 
 use super::error::{Place, Problem};
+use super::files::read_text;
 use super::schema::{self, Shape};
 use super::yaml;
 
@@ -18,9 +17,6 @@ pub(super) const PREFIX: &str = "EMR_SPARK_EXPORTER__";
 
 /// Items that environment and flags may number in a list: 0 to 99.
 const INDEX_MAX: usize = 99;
-
-/// Bytes that are read of a file of settings, or of one with a secret.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Values by path, to be laid over those of the sources before.
 #[derive(Clone, Debug)]
@@ -42,36 +38,10 @@ impl Source for Layer {
 /// What makes the file unusable as a whole: it cannot be read, is not UTF-8, not YAML, or has duplicated keys.
 pub(super) fn file(path: &Path, problems: &mut Vec<Problem>) -> Result<Layer, Vec<Problem>> {
     let text = read_text(path).map_err(|message| vec![Problem::new(Place::Nowhere, "", message)])?;
-    let root = yaml::parse(&text)?;
+    let root = yaml::parse(&text)?.root;
     match prune(&root, "", problems).map(|value| value.kind) {
         Some(ValueKind::Table(map)) => Ok(Layer(map)),
         _ => Ok(Layer(Map::new())),
-    }
-}
-
-/// The text of a small file; the error says in words why there is none.
-pub(super) fn read_text(path: &Path) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
-        .map_err(|error| unreadable(&error))?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err("the file is larger than 1 MiB".to_owned());
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        format!("the file is not UTF-8 text (line {line})")
-    })
-}
-
-/// Why a file cannot be read, in words.
-pub(super) fn unreadable(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::IsADirectory => "this is a directory, not a file".to_owned(),
-        io::ErrorKind::PermissionDenied => "no permission to read this file".to_owned(),
-        _ => format!("cannot read this file: {error}"),
     }
 }
 

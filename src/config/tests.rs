@@ -339,7 +339,7 @@ fn leaves(value: &Value, path: &str, found: &mut BTreeMap<String, Option<String>
 fn the_documented_file_has_exactly_the_known_keys_with_their_defaults() {
     let text = std::fs::read_to_string("config/exporter.yaml").unwrap();
     let mut shown = BTreeMap::new();
-    leaves(&yaml::parse(&text).unwrap(), "", &mut shown);
+    leaves(&yaml::parse(&text).unwrap().root, "", &mut shown);
     let known: BTreeMap<_, _> =
         schema::KEYS.iter().map(|key| (key.path.to_owned(), key.default.map(str::to_owned))).collect();
     assert_eq!(shown, known);

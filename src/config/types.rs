@@ -236,6 +236,15 @@ pub struct Web {
     pub enable_lifecycle: bool,
 }
 
+/// Where the HTTP server is.
+#[derive(Clone, Debug)]
+pub struct WebPlace {
+    /// See [`Web::listen_addresses`].
+    pub listen_addresses: Vec<ListenAddress>,
+    /// See [`Web::config_file`].
+    pub config_file: Option<PathBuf>,
+}
+
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {

@@ -1,9 +1,10 @@
 //! YAML text → a tree of `config` values, each with its line as origin.
-//! Invariant: a scalar keeps the text that was written (`0123` stays `0123`, `9100.7` never becomes a port), and depth is bounded.
+//! Invariant: a scalar keeps the text that was written (`0123` stays `0123`, `9100.7` never becomes a port), depth is bounded,
+//! and nothing in the text ends the reading early.
 //!
 //! The `config` crate's own YAML reader loses both, and its messages carry no lines, so only the parser below it is used.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use ::config::{Map, Value, ValueKind};
 use yaml_rust2::parser::{Event, Parser};
@@ -15,20 +16,58 @@ use super::schema;
 /// Levels of nesting; the settings need six.
 const DEPTH_MAX: usize = 16;
 
+/// A document as it was written.
+#[derive(Debug)]
+pub(super) struct Tree {
+    /// A map, or nothing where the document is empty.
+    pub(super) root: Value,
+    /// Paths of the scalars that stand in quotes or in a block: text, whatever they look like.
+    pub(super) quoted: HashSet<String>,
+}
+
 /// Reads one YAML document whose top level is a map; an empty one is an empty map.
 ///
 /// # Errors
 /// All duplicated keys together; else the first thing that stops the reading.
-pub(super) fn parse(text: &str) -> Result<Value, Vec<Problem>> {
+pub(super) fn parse(text: &str) -> Result<Tree, Vec<Problem>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut loader = Loader { parser: Parser::new_from_str(text), duplicates: Vec::new() };
+    if let Some(problem) = unprintable(text) {
+        return Err(vec![problem]);
+    }
+    let parser = Parser::new_from_str(text);
+    let mut loader = Loader { parser, quoted: HashSet::new(), duplicates: Vec::new() };
     let root = loader.document().map_err(|problem| vec![problem])?;
-    if loader.duplicates.is_empty() { Ok(root) } else { Err(loader.duplicates) }
+    let Loader { quoted, duplicates, .. } = loader;
+    if duplicates.is_empty() { Ok(Tree { root, quoted }) } else { Err(duplicates) }
+}
+
+/// The first character that YAML forbids. The scanner takes NUL for the end of the file, and with it whatever a crash has
+/// left of one; and it does not know the line breaks that YAML had up to 1.1, so that what others read as the next line
+/// would be part of a comment here.
+fn unprintable(text: &str) -> Option<Problem> {
+    let (mut line, mut column, mut characters) = (1, 1, text.chars().peekable());
+    while let Some(c) = characters.next() {
+        let message = match c {
+            '\u{85}' | '\u{2028}' | '\u{2029}' => {
+                "a line break that not every reader of YAML takes for one; begin the next line as usual"
+            }
+            '\t' | '\n' | '\r' | ' '..='~' | '\u{a0}'..='\u{fffd}' | '\u{10000}'.. => {
+                let is_end = c == '\n' || (c == '\r' && characters.peek() != Some(&'\n'));
+                (line, column) = if is_end { (line + 1, 1) } else { (line, column + 1) };
+                continue;
+            }
+            _ => "no character of a text; the file may be damaged or cut off",
+        };
+        let message = format!("column {column}: U+{:04X} is {message}", u32::from(c));
+        return Some(Problem::new(Place::Line(line), "", message));
+    }
+    None
 }
 
 /// The parser and what it found that does not stop it.
 struct Loader<'a> {
     parser: Parser<std::str::Chars<'a>>,
+    quoted: HashSet<String>,
     duplicates: Vec<Problem>,
 }
 
@@ -68,7 +107,12 @@ impl Loader<'_> {
             return Err(problem(mark, "nested too deeply"));
         }
         let kind = match event {
-            Event::Scalar(text, style, 0, None) => scalar(text, style),
+            Event::Scalar(text, style, 0, None) => {
+                if style != TScalarStyle::Plain {
+                    self.quoted.insert(path.to_owned());
+                }
+                scalar(text, style)
+            }
             Event::SequenceStart(0, None) => ValueKind::Array(self.sequence(path, depth)?),
             Event::MappingStart(0, None) => ValueKind::Table(self.mapping(path, depth)?),
             Event::Alias(_)
@@ -155,7 +199,7 @@ mod tests {
     use super::*;
 
     fn text_at(text: &str, key: &str) -> Option<String> {
-        let ValueKind::Table(map) = parse(text).unwrap().kind else { return None };
+        let ValueKind::Table(map) = parse(text).unwrap().root.kind else { return None };
         match &map[key].kind {
             ValueKind::String(text) => Some(text.clone()),
             _ => None,
@@ -182,7 +226,7 @@ mod tests {
     #[test]
     fn an_empty_document_is_nothing() {
         for text in ["", "\u{feff}", "# only a comment\n", "---\n", "---\n...\n"] {
-            assert_eq!(parse(text).unwrap().kind, ValueKind::Nil, "{text:?}");
+            assert_eq!(parse(text).unwrap().root.kind, ValueKind::Nil, "{text:?}");
         }
     }
 
@@ -200,6 +244,30 @@ mod tests {
             let reasons = ["nested too deeply", "recursion limit exceeded"];
             assert!(reasons.iter().any(|reason| problems[0].message.ends_with(reason)), "{problems:?}");
         }
+    }
+
+    #[test]
+    fn what_yaml_forbids_is_told_with_its_place() {
+        let forbidden = ('\0'..'\u{3000}').chain('\u{d7f0}'..='\u{10010}').filter(|c| {
+            let problems = parse(&format!("a: 1\r\n\u{e9}: 2\r# x{c}# [")).err();
+            let told = format!("line 3: column 4: U+{:04X} is ", u32::from(*c));
+            let is_told = |problems: Vec<Problem>| problems[0].to_string().starts_with(&told);
+            problems.is_some_and(|problems| is_told(problems) || panic!("{c:?}"))
+        });
+        let forbidden: Vec<u32> = forbidden.map(u32::from).collect();
+        let controls = (0..0x20).filter(|c| ![0x9, 0xa, 0xd].contains(c)).chain(0x7f..0xa0);
+        let expected: Vec<u32> = controls.chain([0x2028, 0x2029, 0xfffe, 0xffff]).collect();
+        assert_eq!(forbidden, expected);
+        // A name for it in quotes is no such character.
+        assert_eq!(text_at("k: \"\\0\"", "k").as_deref(), Some("\0"));
+    }
+
+    #[test]
+    fn what_stands_in_quotes_is_known() {
+        let tree = parse("a: {b: 'x', c: x, d: [\"x\", x]}\ne: |\n  x\n").unwrap();
+        let mut quoted: Vec<_> = tree.quoted.into_iter().collect();
+        quoted.sort();
+        assert_eq!(quoted, ["a.b", "a.d[0]", "e"]);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Passwords of basic authentication. Invariant: bcrypt runs off the serving threads, one at a time, whether or not the client
-//! still waits; a password that was checked before costs no more than a look; and whoever is refused was checked for as long, known or not.
+//! still waits, and once for all who send the same; a password that was checked before costs no more than a look; and whoever is
+//! refused was checked for as long, known or not.
+
+mod queue;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,11 +11,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
+use sha2::{Digest as _, Sha256};
 
-/// Passwords that may be checked or wait for it; each takes tens of milliseconds.
-const WAITING_MAX: usize = 32;
+use self::queue::{Digest, Queue, Told, Work};
+
 /// Wrong passwords that are remembered, the latest.
 const WRONG_MAX: usize = 1_000;
 /// Right passwords that are remembered: more than one only where a hash is changed.
@@ -30,10 +32,16 @@ pub(super) enum Verdict {
 /// What a check came to before; of the user, the hash and the password, by a digest with a salt of this process.
 #[derive(Debug)]
 pub(super) struct Passwords {
-    known: Arc<Mutex<Known>>,
-    turn: Arc<Semaphore>,
-    queue: Arc<Semaphore>,
+    state: Arc<Mutex<State>>,
     salt: [u8; 32],
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: Known,
+    queue: Queue,
+    /// Whether a thread takes what waits in the queue.
+    is_at_work: bool,
 }
 
 /// Wrong ones never push out right ones.
@@ -44,7 +52,15 @@ struct Known {
 }
 
 impl Known {
-    fn add(&mut self, digest: [u8; 32], is_right: bool) {
+    fn verdict(&self, digest: &Digest) -> Option<Verdict> {
+        match (self.right.digests.contains(digest), self.wrong.digests.contains(digest)) {
+            (true, _) => Some(Verdict::Right),
+            (_, true) => Some(Verdict::Wrong),
+            _ => None,
+        }
+    }
+
+    fn add(&mut self, digest: Digest, is_right: bool) {
         if is_right {
             self.right.add(digest, RIGHT_MAX);
         } else {
@@ -55,12 +71,12 @@ impl Known {
 
 #[derive(Debug, Default)]
 struct Remembered {
-    digests: HashSet<[u8; 32]>,
-    order: VecDeque<[u8; 32]>,
+    digests: HashSet<Digest>,
+    order: VecDeque<Digest>,
 }
 
 impl Remembered {
-    fn add(&mut self, digest: [u8; 32], max: usize) {
+    fn add(&mut self, digest: Digest, max: usize) {
         if !self.digests.insert(digest) {
             return;
         }
@@ -75,12 +91,7 @@ impl Remembered {
 
 impl Default for Passwords {
     fn default() -> Self {
-        Self {
-            known: Arc::default(),
-            turn: Arc::new(Semaphore::new(1)),
-            queue: Arc::new(Semaphore::new(WAITING_MAX)),
-            salt: rand::random(),
-        }
+        Self { state: Arc::default(), salt: rand::random() }
     }
 }
 
@@ -88,47 +99,42 @@ impl Passwords {
     /// Whether the head bears the name and the password of one of these users.
     pub(super) async fn check(&self, users: &BTreeMap<String, SecretString>, head: &HeaderMap) -> Verdict {
         let Some((name, password)) = credentials(head) else { return Verdict::Wrong };
-        let user = users.get(&name);
+        // The names of a file are UTF-8: any other is nobody's.
+        let user = std::str::from_utf8(&name).ok().and_then(|name| users.get(name));
         let hashes = hashes(users, user);
         let hash = hashes.first().map_or("", String::as_str);
-        let digest = self.digest([name.as_bytes(), hash.as_bytes(), password.as_bytes()]);
-        if let Some(verdict) = self.remembered(&digest) {
-            return verdict;
-        }
-        let Ok(place) = Arc::clone(&self.queue).try_acquire_owned() else { return Verdict::Busy };
-        let Ok(turn) = Arc::clone(&self.turn).acquire_owned().await else { return Verdict::Busy };
-        // Others with the same password may have been first.
-        if let Some(verdict) = self.remembered(&digest) {
-            return verdict;
-        }
-        let (known, is_known) = (Arc::clone(&self.known), user.is_some());
-        let check = move || {
-            // They are free again when bcrypt is done, not when the client hangs up.
-            let _held = (place, turn);
-            let is_right = matching(&hashes, &password) == Some(0) && is_known;
-            known.lock().unwrap_or_else(PoisonError::into_inner).add(digest, is_right);
-            is_right
+        let digest = self.digest([&name, hash.as_bytes(), &password]);
+        let mut told = match self.ask(digest, Work { hashes, password, is_known: user.is_some() }) {
+            Ok(verdict) => return verdict,
+            Err(told) => told,
         };
-        match tokio::task::spawn_blocking(check).await {
-            Ok(true) => Verdict::Right,
-            _ => Verdict::Wrong,
+        match told.wait_for(Option::is_some).await {
+            Ok(verdict) => verdict.unwrap_or(Verdict::Busy),
+            // The thread ended before the check was done.
+            Err(_) => Verdict::Busy,
         }
     }
 
-    fn remembered(&self, digest: &[u8; 32]) -> Option<Verdict> {
-        let known = self.known();
-        match (known.right.digests.contains(digest), known.wrong.digests.contains(digest)) {
-            (true, _) => Some(Verdict::Right),
-            (_, true) => Some(Verdict::Wrong),
-            _ => None,
+    /// What is known already; else what will tell.
+    fn ask(&self, digest: Digest, work: Work) -> Result<Verdict, Told> {
+        let mut state = lock(&self.state);
+        if let Some(verdict) = state.known.verdict(&digest) {
+            return Ok(verdict);
         }
+        if let Some(told) = state.queue.join(&digest) {
+            return Err(told);
+        }
+        let Some(told) = state.queue.enter(digest, work) else { return Ok(Verdict::Busy) };
+        let is_at_work = std::mem::replace(&mut state.is_at_work, true);
+        drop(state);
+        if !is_at_work {
+            let desk = Desk(Some(Arc::clone(&self.state)));
+            tokio::task::spawn_blocking(|| desk.work());
+        }
+        Err(told)
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn digest(&self, parts: [&[u8]; 3]) -> [u8; 32] {
+    fn digest(&self, parts: [&[u8]; 3]) -> Digest {
         let mut hash = Sha256::new();
         hash.update(self.salt);
         for part in parts {
@@ -139,16 +145,60 @@ impl Passwords {
     }
 }
 
-/// Name and password of `Authorization: Basic …`.
-fn credentials(head: &HeaderMap) -> Option<(String, Arc<str>)> {
-    let text = head.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, encoded) = text.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where passwords are checked, one after the other until none waits; there is one at a time.
+struct Desk(Option<Arc<Mutex<State>>>);
+
+impl Desk {
+    fn work(mut self) {
+        while let Some(work) = self.next() {
+            let is_right = matching(&work.hashes, &work.password) == Some(0) && work.is_known;
+            let Some(state) = &self.0 else { return };
+            let mut state = lock(state);
+            let verdict = if is_right { Verdict::Right } else { Verdict::Wrong };
+            if let Some(digest) = state.queue.end(verdict) {
+                state.known.add(digest, is_right);
+            }
+        }
+    }
+
+    /// Where nothing waits, the desk is closed at the same moment: whoever comes then opens another.
+    fn next(&mut self) -> Option<Work> {
+        let mut state = lock(self.0.as_ref()?);
+        let work = state.queue.begin();
+        state.is_at_work = work.is_some();
+        drop(state);
+        if work.is_none() {
+            self.0 = None;
+        }
+        work
+    }
+}
+
+impl Drop for Desk {
+    /// Where it was not closed, its thread has panicked, or was none any more.
+    fn drop(&mut self) {
+        if let Some(state) = &self.0 {
+            let mut state = lock(state);
+            state.queue.end(Verdict::Busy);
+            state.is_at_work = false;
+        }
+    }
+}
+
+/// Name and password of `Authorization: Basic …`: bytes, as bcrypt and other clients have it.
+fn credentials(head: &HeaderMap) -> Option<(Vec<u8>, Vec<u8>)> {
+    let value = head.get(AUTHORIZATION)?.as_bytes();
+    let (scheme, encoded) = value.split_at(value.iter().position(|byte| *byte == b' ')?);
+    if !scheme.eq_ignore_ascii_case(b"basic") {
         return None;
     }
-    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    let (name, password) = decoded.split_once(':')?;
-    Some((name.to_owned(), password.into()))
+    let mut name = STANDARD.decode(encoded.trim_ascii()).ok()?;
+    let password = name.split_off(name.iter().position(|byte| *byte == b':')?);
+    Some((name, password[1..].to_vec()))
 }
 
 /// What a password is compared with, one after the other until one matches: the hash of its user, then fakes that cost as much
@@ -166,7 +216,7 @@ fn hashes(users: &BTreeMap<String, SecretString>, user: Option<&SecretString>) -
 }
 
 /// The first of them that a password has.
-fn matching(hashes: &[String], password: &str) -> Option<usize> {
+fn matching(hashes: &[String], password: &[u8]) -> Option<usize> {
     hashes.iter().position(|hash| bcrypt::verify(password, hash).unwrap_or(false))
 }
 

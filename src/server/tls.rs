@@ -12,9 +12,16 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
 use secrecy::ExposeSecret;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+use x509_parser::public_key::PublicKey;
+use x509_parser::x509::X509Version;
 
 use self::clients::Clients;
 use crate::config::{ClientAuth, Pem, TlsServer, TlsVersion};
+
+/// The shortest RSA key that the library takes.
+const RSA_BITS_MIN: usize = 2048;
 
 /// What is wrong with a key, a certificate, or how they fit together.
 #[derive(Debug, thiserror::Error)]
@@ -54,13 +61,19 @@ pub(super) fn server_config(tls: &TlsServer, http2: bool) -> Result<ServerConfig
     Ok(config)
 }
 
-/// The algorithms that are offered. As in Go, a list of suites is about TLS 1.2 alone.
+/// The algorithms that are offered, those that are listed in the order of the list. As in Go, a list of suites is about TLS 1.2
+/// alone.
 fn provider(tls: &TlsServer) -> CryptoProvider {
     let mut provider = aws_lc_rs::default_provider();
     if !tls.cipher_suites.is_empty() {
         provider.cipher_suites.retain(|suite| {
             let name = suite.suite().as_str().unwrap_or_default();
             suite.tls13().is_some() || tls.cipher_suites.contains(&name)
+        });
+        provider.cipher_suites.sort_by_key(|suite| {
+            let name = suite.suite().as_str().unwrap_or_default();
+            let place = tls.cipher_suites.iter().position(|listed| *listed == name);
+            place.filter(|_| suite.tls13().is_none())
         });
     }
     if !tls.curve_preferences.is_empty() {
@@ -91,31 +104,57 @@ fn versions(tls: &TlsServer, provider: &CryptoProvider) -> Vec<&'static rustls::
 
 fn certified_key(tls: &TlsServer, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
     let chain = certificates(&tls.cert)?;
-    let key = PrivateKeyDer::from_pem_slice(tls.key.text.expose_secret().as_bytes()).map_err(|_| {
-        let is_encrypted = tls.key.text.expose_secret().contains("ENCRYPTED");
-        let message = if is_encrypted {
+    let pem = tls.key.text.expose_secret();
+    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
+        const ENCRYPTED: &[u8] = b"ENCRYPTED";
+        let message = if pem.windows(ENCRYPTED.len()).any(|window| window == ENCRYPTED) {
             "the private key is encrypted; write it without a passphrase (`openssl pkey -in … -out …`)"
         } else {
             "expected a private key in PEM (-----BEGIN PRIVATE KEY-----)"
         };
         TlsError::of(&tls.key, message)
     })?;
-    CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+    let leaf = chain[0].clone();
+    CertifiedKey::from_der(chain, key, provider).map_err(|error| unusable(tls, &leaf, &error))
+}
+
+/// Why a key and its certificate do not serve, with what to do where that is known.
+fn unusable(tls: &TlsServer, leaf: &[u8], error: &rustls::Error) -> TlsError {
+    let certificate = X509Certificate::from_der(leaf).ok().map(|(_, certificate)| certificate);
+    let rsa_bits = certificate.as_ref().and_then(|certificate| match certificate.public_key().parsed() {
+        Ok(PublicKey::RSA(key)) => Some(key.key_size()),
+        _ => None,
+    });
+    if let Some(bits) = rsa_bits.filter(|bits| *bits < RSA_BITS_MIN) {
+        let message = format!(
+            "an RSA key of {bits} bits can be broken, and is not taken; make one of {RSA_BITS_MIN} bits or more \
+             (`openssl genrsa -out … {RSA_BITS_MIN}`), and a certificate for it"
+        );
+        return TlsError::of(&tls.key, message);
+    }
+    match error {
         rustls::Error::InconsistentKeys(_) => {
             TlsError::of(&tls.key, "the private key does not belong to the certificate; give the pair")
+        }
+        rustls::Error::InvalidCertificate(_)
+            if certificate.is_some_and(|certificate| certificate.version() != X509Version::V3) =>
+        {
+            let message = "an X.509 certificate of version 1 has no room for the names that clients look for, and is \
+                           not taken; make one of version 3, by `openssl req -x509 -addext subjectAltName=DNS:…` or \
+                           `openssl x509 -req -extfile …`";
+            TlsError::of(&tls.cert, message)
         }
         rustls::Error::InvalidCertificate(error) => {
             TlsError::of(&tls.cert, format!("the certificate cannot be used: {error}"))
         }
         error => TlsError::of(&tls.key, format!("the private key cannot be used: {error}")),
-    })
+    }
 }
 
 /// At least one.
 fn certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let expected = || TlsError::of(pem, "expected certificates in PEM (-----BEGIN CERTIFICATE-----)");
-    let certificates: Result<Vec<_>, _> =
-        CertificateDer::pem_slice_iter(pem.text.expose_secret().as_bytes()).collect();
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.text.expose_secret()).collect();
     certificates.ok().filter(|certificates| !certificates.is_empty()).ok_or_else(expected)
 }
 

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::Observer;
 use super::rate::Bucket;
 use super::tls::{self, TlsError};
-use crate::config::{ClientAuth, ConfigErrors, WebFile};
+use crate::config::{ClientAuth, ConfigErrors, Reading, Unread, WebFile};
 
 /// How often the file, and those that it names, are read. A change is taken when two readings agree on it.
 const LOOK: Duration = Duration::from_secs(1);
@@ -24,6 +24,14 @@ pub enum WebConfigError {
     /// What stands in it.
     #[error(transparent)]
     File(#[from] ConfigErrors),
+    /// That it could not be read.
+    #[error("{}: {why}", path.display())]
+    Unread {
+        /// The web configuration file.
+        path: PathBuf,
+        /// Why.
+        why: Unread,
+    },
     /// Keys and certificates.
     #[error("{}: 1 configuration error\n  {source}", path.display())]
     Tls {
@@ -118,17 +126,27 @@ impl WebConfig {
 
     /// Reads the file again and again, until `stop`.
     pub async fn follow(self, observer: Arc<dyn Observer>, stop: CancellationToken) {
+        stop.run_until_cancelled(self.follow_with(WebFile::load, observer)).await;
+    }
+
+    /// Reads it by `read`, for ever.
+    async fn follow_with(
+        &self,
+        read: impl Fn(&Path) -> Result<WebFile, ConfigErrors> + Clone + Send + 'static,
+        observer: Arc<dyn Observer>,
+    ) {
         observer.on_web_config(true);
         let mut looks = Looks::new(self.armed().file.digest);
+        let mut reading = Reading::default();
         loop {
-            tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
-                () = stop.cancelled() => return,
-            }
-            let path = Arc::clone(&self.path);
-            let Ok(read) = tokio::task::spawn_blocking(move || WebFile::load(&path)).await else { continue };
-            let Some(read) = looks.look(read) else { continue };
-            let taken = read.map_err(WebConfigError::from).and_then(|file| {
+            tokio::time::sleep(LOOK).await;
+            let (path, read) = (Arc::clone(&self.path), read.clone());
+            let read = match reading.read(move || read(&path)).await {
+                Ok(read) => looks.look(read.map_err(WebConfigError::from)),
+                Err(why) => looks.certain(Err(WebConfigError::Unread { path: self.path.to_path_buf(), why })),
+            };
+            let Some(read) = read else { continue };
+            let taken = read.and_then(|file| {
                 Armed::build(&self.path, file, Some(&self.armed()))
                     .map(|armed| self.armed.store(armed.into()))
             });
@@ -143,8 +161,14 @@ impl WebConfig {
     }
 }
 
-/// What one reading came to, for comparison.
+/// What one reading came to.
+type Read = Result<WebFile, WebConfigError>;
+/// The same, for comparison.
 type Seen = Result<[u8; 32], String>;
+
+fn seen(read: &Read) -> Seen {
+    read.as_ref().map(|file| file.digest).map_err(ToString::to_string)
+}
 
 /// Tells when something new has been read, twice.
 struct Looks {
@@ -157,11 +181,17 @@ impl Looks {
         Self { taken: Ok(digest), latest: Ok(digest) }
     }
 
-    fn look(&mut self, read: Result<WebFile, ConfigErrors>) -> Option<Result<WebFile, ConfigErrors>> {
-        let seen = read.as_ref().map(|file| file.digest).map_err(ToString::to_string);
+    fn look(&mut self, read: Read) -> Option<Read> {
+        let seen = seen(&read);
         let before = std::mem::replace(&mut self.latest, seen.clone());
-        (before == seen && seen != self.taken).then(|| {
-            self.taken = seen;
+        if before == seen { self.certain(read) } else { None }
+    }
+
+    /// As [`Looks::look`], of what needs no second reading.
+    fn certain(&mut self, read: Read) -> Option<Read> {
+        self.latest = seen(&read);
+        (self.latest != self.taken).then(|| {
+            self.taken = self.latest.clone();
             read
         })
     }

@@ -2,7 +2,6 @@
 
 mod read;
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub(super) use read::read;
 
-use super::sources::unreadable;
+use super::files::{open, unreadable};
 
 /// The longest secret that is read from a file, in bytes.
 const SECRET_BYTES_MAX: usize = 64 << 10;
@@ -182,8 +181,7 @@ pub fn read_profile_file(path: &Path) -> Result<SecretString, String> {
 fn read_secret_text(path: &Path, bytes_max: usize) -> Result<Zeroizing<String>, String> {
     // Of its full size at once: a buffer that grows leaves copies behind.
     let mut text = Zeroizing::new(String::with_capacity(bytes_max + 1));
-    let file = File::open(path).map_err(|error| unreadable(&error))?;
-    let read = file.take(bytes_max as u64 + 1).read_to_string(&mut text);
+    let read = open(path)?.take(bytes_max as u64 + 1).read_to_string(&mut text);
     match read {
         Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
             Err("the file is not UTF-8 text".to_owned())

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{AccessKey, Credentials, EcsRole, OidcRole, Profile, Role, Secret, read_secret};
+use super::{
+    AccessKey, Credentials, EcsRole, OidcRole, Profile, Role, Secret, read_profile_file, read_secret,
+};
 use crate::config::reader::Reader;
 use crate::config::units::{self, Span};
 
@@ -221,8 +223,11 @@ impl Section<'_> {
     fn oidc(&mut self, kind: Option<Kind>) -> Option<(String, PathBuf)> {
         let (provider, token) = ("ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "ALIBABA_CLOUD_OIDC_TOKEN_FILE");
         let provider_arn = self.text("oidc_provider_arn", provider, |text| arn(text, "oidc-provider"));
-        // Not read now: it may come later than this process, and is renewed in any case.
-        let token_file = self.text("oidc_token_file", token, |_| Ok(()));
+        // One of the environment is not read now: it is there for whoever comes to use it.
+        let token_file = self.text("oidc_token_file", token, |name| match name {
+            "" => Ok(()),
+            name => named_file(name, read_secret).map(drop),
+        });
         if kind == Some(Kind::Oidc) {
             if provider_arn.is_none() {
                 let such = "such as acs:ram::1234567890123456:oidc-provider/ack-rrsa-c0123456789";
@@ -262,15 +267,15 @@ impl Section<'_> {
     }
 
     fn profile(&mut self) -> Option<Profile> {
-        let given = |expected: &'static str| {
-            move |text: &str| match text {
-                "" => Err(expected.to_owned()),
-                text => Ok(Some(text.to_owned())),
-            }
-        };
-        let name = self.reader.optional(&self.at("profile"), given("expected the name of a profile"));
-        let file = self.reader.optional(&self.at("profile_file"), given("expected the path of a file"));
-        Some(Profile { name: name?, file: file?.map(PathBuf::from) })
+        let name = self.reader.optional(&self.at("profile"), |text| match text {
+            "" => Err("expected the name of a profile".to_owned()),
+            text => Ok(Some(text.to_owned())),
+        });
+        let file = self.reader.optional(&self.at("profile_file"), |text| match text {
+            "" => Err("expected the path of a file".to_owned()),
+            text => named_file(text, read_profile_file).map(|_| Some(PathBuf::from(text))),
+        });
+        Some(Profile { name: name?, file: file? })
     }
 
     fn source(&mut self, kind: Option<Kind>) -> Option<Credentials> {
@@ -294,14 +299,17 @@ impl Section<'_> {
 }
 
 fn secret_file(name: &str, check: fn(&str) -> Result<(), String>) -> Result<Secret, String> {
+    check(named_file(name, read_secret)?.expose_secret())?;
+    Ok(Secret::File(PathBuf::from(name)))
+}
+
+/// Reads a file that the settings name, so that a slip shows at once and not in every sweep.
+fn named_file(name: &str, read: fn(&Path) -> Result<SecretString, String>) -> Result<SecretString, String> {
     // A secret that was put here by mistake must not be shown, so only what is clearly a path is.
     let is_path = ["/", "./", "../"].iter().any(|start| name.starts_with(start));
     let subject =
         if is_path { name } else { "the file (a name not shown here, relative to the working directory)" };
-    let path = Path::new(name);
-    let checked = read_secret(path).map_err(|why| format!("{subject}: {why}"))?;
-    check(checked.expose_secret())?;
-    Ok(Secret::File(path.to_owned()))
+    read(Path::new(name)).map_err(|why| format!("{subject}: {why}"))
 }
 
 /// The id travels in a header, between commas.

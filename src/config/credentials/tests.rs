@@ -128,7 +128,7 @@ fn two_accounts_that_act_as_one_are_an_error() {
     assert!(same(&assumed(ARN, ecs), &assumed(ARN, &key("i", "s"))));
     assert!(!same(&assumed(ARN, ecs), &assumed(&format!("{ARN}2"), ecs)));
     let oidc = format!(
-        "{{type: oidc, role_arn: '{ARN}', oidc_provider_arn: 'acs:ram::1:oidc-provider/p', oidc_token_file: t}}"
+        "{{type: oidc, role_arn: '{ARN}', oidc_provider_arn: 'acs:ram::1:oidc-provider/p', oidc_token_file: ./Cargo.toml}}"
     );
     assert!(same(&oidc, &assumed(ARN, ecs)));
     assert!(same(&uri("https://h/1"), &uri("https://h/1")));

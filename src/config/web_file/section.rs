@@ -1,5 +1,6 @@
 //! A map of the web configuration file, and what is wrong with it. Invariant: a value is never part of a message.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -7,18 +8,20 @@ use ::config::{Map, Value, ValueKind};
 
 use super::super::error::{Place, Problem};
 use super::super::schema;
+use super::super::yaml::Tree;
 
 /// A map and its path; problems are noted where they stand.
 pub(super) struct Section<'a> {
     path: String,
     value: &'a Value,
+    quoted: &'a HashSet<String>,
     problems: &'a mut Vec<Problem>,
 }
 
 impl<'a> Section<'a> {
     /// The whole file; an empty one has no keys.
-    pub(super) fn root(value: &'a Value, problems: &'a mut Vec<Problem>) -> Self {
-        Self { path: String::new(), value, problems }
+    pub(super) fn root(tree: &'a Tree, problems: &'a mut Vec<Problem>) -> Self {
+        Self { path: String::new(), value: &tree.root, quoted: &tree.quoted, problems }
     }
 
     /// The section of this name, if there is one.
@@ -29,7 +32,7 @@ impl<'a> Section<'a> {
             self.fail(name, "expected a section with keys");
             return None;
         }
-        Some(Section { path, value, problems: self.problems })
+        Some(Section { path, value, quoted: self.quoted, problems: self.problems })
     }
 
     /// Notes every key that is not among these.
@@ -56,27 +59,51 @@ impl<'a> Section<'a> {
         names
     }
 
-    /// One value; `parse` says what was expected. An empty one counts as not there.
+    /// One value; `parse` says what was expected.
     pub(super) fn read<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        self.parse(name, name, parse)
+        let result = text(self.get(name)?).and_then(parse);
+        result.map_err(|message| self.fail(name, message)).ok()
     }
 
-    /// As [`Section::read`], of a key that stands in the place of a name, and is not shown.
-    pub(super) fn read_hidden<T>(
+    /// As [`Section::read`]; an empty text counts as not there, as where Go has an empty string for both.
+    pub(super) fn read_filled<T>(
         &mut self,
         name: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
-        self.parse(name, "(a user)", parse)
+        let is_empty = matches!(&self.get(name)?.kind, ValueKind::String(text) if text.is_empty());
+        if is_empty { None } else { self.read(name, parse) }
     }
 
-    fn parse<T>(&mut self, name: &str, shown: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        let result = match &self.get(name)?.kind {
-            ValueKind::String(text) if text.is_empty() && name == shown => return None,
-            ValueKind::String(text) => parse(text),
-            _ => Err("expected one value, not a list or a section".to_owned()),
-        };
+    /// As [`Section::read`], of what is a truth value or a number: in quotes it would be text, which it is to Go.
+    pub(super) fn read_plain<T>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let is_quoted = self.is_quoted(name);
+        self.read(name, |text| match parse(text) {
+            Ok(_) if is_quoted => Err("expected it without quotes".to_owned()),
+            result => result,
+        })
+    }
+
+    /// As [`Section::read`], of a key that is not to stand without a value: there, null is the empty text. Messages name
+    /// it as `shown`.
+    pub(super) fn read_or_null<T>(
+        &mut self,
+        name: &str,
+        shown: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let value = self.map()?.get(name)?;
+        let result = if value.kind == ValueKind::Nil { parse("") } else { text(value).and_then(parse) };
         result.map_err(|message| self.note(name, shown, message)).ok()
+    }
+
+    /// Whether what stands at a key is in quotes or in a block.
+    pub(super) fn is_quoted(&self, name: &str) -> bool {
+        self.quoted.contains(&schema::join(&self.path, name))
     }
 
     /// A list of values; `None` where it is not there.
@@ -91,11 +118,7 @@ impl<'a> Section<'a> {
         };
         let mut read = Vec::new();
         for (index, item) in items.iter().enumerate() {
-            let result = match &item.kind {
-                ValueKind::String(text) => parse(text),
-                _ => Err("expected one value, not a list or a section".to_owned()),
-            };
-            match result {
+            match text(item).and_then(&parse) {
                 Ok(value) => read.push(value),
                 Err(message) => {
                     let key = schema::join(&self.path, &format!("{name}[{index}]"));
@@ -123,7 +146,7 @@ impl<'a> Section<'a> {
     }
 
     fn place(&self, name: &str) -> Place {
-        let value = self.get(name).unwrap_or(self.value);
+        let value = self.map().and_then(|map| map.get(name)).unwrap_or(self.value);
         Place::from_origin(value.origin())
     }
 
@@ -140,11 +163,18 @@ impl<'a> Section<'a> {
     }
 }
 
-/// A truth value in the words of YAML 1.1, which the toolkit reads.
+fn text(value: &Value) -> Result<&str, String> {
+    match &value.kind {
+        ValueKind::String(text) => Ok(text),
+        _ => Err("expected one value, not a list or a section".to_owned()),
+    }
+}
+
+/// A truth value in the words of YAML 1.1, which the toolkit reads: small, with a capital, or all in capitals.
 pub(super) fn truth(text: &str) -> Result<bool, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" | "y" => Ok(true),
-        "false" | "no" | "off" | "n" => Ok(false),
+    match text {
+        "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "y" | "Y" => Ok(true),
+        "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "n" | "N" => Ok(false),
         _ => Err("expected true or false".to_owned()),
     }
 }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use secrecy::SecretString;
+use secrecy::SecretSlice;
 
-use super::super::sources;
+use super::super::files;
 use super::section::{self, Section};
 
 /// The cipher suites that are offered, by the names that Go gives them. Those of TLS 1.3 are always offered, as in Go.
@@ -63,13 +63,13 @@ pub struct TlsServer {
     pub curve_preferences: Vec<&'static str>,
 }
 
-/// PEM text.
+/// What is to be PEM; its comments may be in any encoding.
 #[derive(Clone, Debug)]
 pub struct Pem {
     /// The key in the file that it came by.
     pub key: &'static str,
     /// As read.
-    pub text: SecretString,
+    pub text: SecretSlice<u8>,
 }
 
 /// A version of TLS.
@@ -124,13 +124,13 @@ pub(super) fn read(mut section: Section<'_>, directory: &Path) -> Option<TlsServ
     let cert = pem(&mut section, "cert_file", "cert", directory);
     let key = pem(&mut section, "key_file", "key", directory);
     let client_ca = pem(&mut section, "client_ca_file", "client_ca", directory);
-    let client_auth = section.read("client_auth_type", |text| one_of(text, &CLIENT_AUTH));
+    let client_auth = section.read_filled("client_auth_type", |text| one_of(text, &CLIENT_AUTH));
     let versions = versions(&mut section);
     let cipher_suites = section.list("cipher_suites", cipher_suite).unwrap_or_default();
     let curve_preferences = section.list("curve_preferences", curve).unwrap_or_default();
     let client_allowed_sans = section.list("client_allowed_sans", |name| Ok(name.to_owned()));
     let prefer_server_cipher_suites =
-        section.read("prefer_server_cipher_suites", section::truth).unwrap_or(true);
+        section.read_plain("prefer_server_cipher_suites", section::truth).unwrap_or(true);
     let is_enabled = cert.is_some() || key.is_some() || client_ca.is_some() || client_auth.is_some();
     if !is_enabled {
         return None;
@@ -204,12 +204,12 @@ fn versions(section: &mut Section<'_>) -> (TlsVersion, TlsVersion) {
 
 /// From the file that one key names, else from the text at the other.
 fn pem(section: &mut Section<'_>, file: &'static str, inline: &'static str, directory: &Path) -> Option<Pem> {
-    let read = section.read(file, |path| sources::read_text(&directory.join(path)));
+    let read = section.read_filled(file, |path| files::read_bytes(&directory.join(path)));
     match read {
         Some(text) => Some(Pem { key: file, text: text.into() }),
         None if section.has_failed(file) => None,
         None => section
-            .read(inline, |text| Ok(text.to_owned()))
+            .read_filled(inline, |text| Ok(text.as_bytes().to_vec()))
             .map(|text| Pem { key: inline, text: text.into() }),
     }
 }

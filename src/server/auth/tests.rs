@@ -2,6 +2,7 @@
 
 use hyper::header::HeaderValue;
 
+use super::queue::PLACES;
 use super::*;
 
 fn users(users: &[(&str, &str)]) -> BTreeMap<String, SecretString> {
@@ -29,7 +30,7 @@ async fn a_name_and_its_password_pass_whatever_else_does_not() {
         {
             assert_eq!(passwords.check(&users, &wrong).await, Verdict::Wrong, "{wrong:?}");
         }
-        for malformed in ["Basic", "Basic !", "Bearer x", "Basic Og", "Basic YQ=="] {
+        for malformed in ["Basic", "Basic !", "Bearer x", "Basic Og", "Basic YQ==", ""] {
             assert_eq!(passwords.check(&users, &head(malformed)).await, Verdict::Wrong, "{malformed}");
         }
     }
@@ -68,51 +69,132 @@ fn whoever_is_refused_has_cost_the_same() {
 #[test]
 fn a_password_is_compared_with_all_until_one_matches() {
     let right = bcrypt::hash("x", 4).unwrap();
-    assert_eq!(matching(&[fake(4), fake(5), right.clone()], "x"), Some(2));
-    assert_eq!(matching(&[right.clone(), right.clone()], "x"), Some(0));
-    assert_eq!(matching(&[fake(4), right], ""), None);
+    assert_eq!(matching(&[fake(4), fake(5), right.clone()], b"x"), Some(2));
+    assert_eq!(matching(&[right.clone(), right.clone()], b"x"), Some(0));
+    assert_eq!(matching(&[fake(4), right], b""), None);
 }
 
 #[tokio::test]
-async fn those_who_wait_for_the_same_check_share_it() {
-    let (passwords, users) = (Passwords::default(), users(&[("a", "x")]));
-    // The turn is taken: all of them come to wait.
-    let turn = passwords.turn.acquire().await.unwrap();
-    let asked = basic("a", "x");
-    let mut checks: Vec<_> = (0..WAITING_MAX).map(|_| Box::pin(passwords.check(&users, &asked))).collect();
-    for check in &mut checks {
-        assert!(futures_util::poll!(check).is_pending());
+async fn names_and_passwords_are_bytes() {
+    let latin1 = b"b\xf6b:p\xe4ss\xff\0:";
+    let password = &latin1[4..];
+    let (passwords, mut users) = (Passwords::default(), users(&[("b\u{f6}b", ""), ("b\u{fffd}b", "")]));
+    let given = |name: &[u8]| head(&format!("Basic {}", STANDARD.encode([name, b":", password].concat())));
+    users.insert("bob".to_owned(), SecretString::from(bcrypt::hash(password, 4).unwrap()));
+    assert_eq!(passwords.check(&users, &given(b"bob")).await, Verdict::Right);
+    let replaced = String::from_utf8_lossy(password).into_owned();
+    assert_eq!(passwords.check(&users, &basic("bob", &replaced)).await, Verdict::Wrong);
+    for name in ["b\u{f6}b", "b\u{fffd}b"] {
+        users.insert(name.to_owned(), SecretString::from(bcrypt::hash(password, 4).unwrap()));
+        assert_eq!(passwords.check(&users, &given(name.as_bytes())).await, Verdict::Right);
     }
-    assert_eq!(passwords.check(&users, &basic("a", "x")).await, Verdict::Busy);
-    drop(turn);
-    // The first of them finds out; the others look, and need no thread to do so.
-    assert_eq!(checks.remove(0).await, Verdict::Right);
-    for check in &mut checks {
-        assert!(matches!(futures_util::poll!(check), std::task::Poll::Ready(Verdict::Right)));
-    }
+    assert_eq!(passwords.check(&users, &given(b"b\xf6b")).await, Verdict::Wrong);
+}
+
+/// What happens while the only thread that could check passwords is held.
+fn while_none_is_checked<T: Future<Output = ()>>(test: impl FnOnce(std::sync::mpsc::Sender<()>) -> T) {
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let holding = tokio::task::spawn_blocking(move || held.recv());
+        test(release).await;
+        let _ = holding.await;
+    });
+}
+
+#[test]
+fn those_who_wait_for_the_same_check_share_it() {
+    while_none_is_checked(|release| async move {
+        let (passwords, users) = (Passwords::default(), users(&[("a", "x")]));
+        let asked = basic("a", "x");
+        let check = || Box::pin(passwords.check(&users, &asked));
+        let mut checks: Vec<_> = (0..4 * PLACES).map(|_| check()).collect();
+        for check in &mut checks {
+            assert!(futures_util::poll!(check).is_pending());
+        }
+        assert_eq!(lock(&passwords.state).queue.taken(), 1);
+        release.send(()).unwrap();
+        assert_eq!(checks.remove(0).await, Verdict::Right);
+        // The others need no thread, but only to be told.
+        for check in &mut checks {
+            assert!(matches!(futures_util::poll!(check), std::task::Poll::Ready(Verdict::Right)));
+        }
+    });
+}
+
+#[test]
+fn a_flood_of_wrong_passwords_locks_nobody_out() {
+    while_none_is_checked(|release| async move {
+        let (passwords, users) = (Passwords::default(), users(&[("a", "x")]));
+        let guesses = |from: usize| {
+            let guess = |number: usize| {
+                let name = if number.is_multiple_of(2) { "a".to_owned() } else { format!("b{number}") };
+                basic(&name, &number.to_string())
+            };
+            (from..from + 2_000).map(guess).collect::<Vec<_>>()
+        };
+        let flood = async |from: usize| {
+            for guess in guesses(from) {
+                let mut check = Box::pin(passwords.check(&users, &guess));
+                assert!(futures_util::poll!(&mut check).is_pending());
+            }
+        };
+        let asked = basic("a", "x");
+        // The queue is full, and yet there is a place.
+        flood(0).await;
+        let mut first = Box::pin(passwords.check(&users, &asked));
+        assert!(futures_util::poll!(&mut first).is_pending());
+        flood(2_000).await;
+        assert_eq!(first.await, Verdict::Busy);
+        // From the second time on, no flood takes it away.
+        let mut second = Box::pin(passwords.check(&users, &asked));
+        assert!(futures_util::poll!(&mut second).is_pending());
+        flood(4_000).await;
+        assert_eq!(lock(&passwords.state).queue.taken(), PLACES);
+        release.send(()).unwrap();
+        assert_eq!(second.await, Verdict::Right);
+    });
 }
 
 #[test]
 fn who_hangs_up_frees_no_place_before_the_check_is_over() {
-    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
-    runtime.block_on(async {
-        // The only thread is taken: a check that has begun does not end.
-        let (release, held) = std::sync::mpsc::channel::<()>();
-        let holding = tokio::task::spawn_blocking(move || held.recv());
+    while_none_is_checked(|release| async move {
         let (passwords, users) = (Passwords::default(), users(&[("a", "x")]));
         let asked = basic("a", "x");
         let mut check = Box::pin(passwords.check(&users, &asked));
         assert!(futures_util::poll!(&mut check).is_pending());
         drop(check);
-        let free = || (passwords.turn.available_permits(), passwords.queue.available_permits());
-        assert_eq!(free(), (0, WAITING_MAX - 1));
+        let taken = || lock(&passwords.state).queue.taken();
+        assert_eq!(taken(), 1);
         release.send(()).unwrap();
-        holding.await.unwrap().unwrap();
-        drop(passwords.turn.acquire().await.unwrap());
-        assert_eq!(free(), (1, WAITING_MAX));
+        // One thread, one after the other: that is the end of it.
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+        assert_eq!(taken(), 0);
         // What it came to is not lost.
-        assert_eq!(passwords.known().right.digests.len(), 1);
+        assert_eq!(lock(&passwords.state).known.right.digests.len(), 1);
+        assert_eq!(passwords.check(&users, &basic("a", "y")).await, Verdict::Wrong);
     });
+}
+
+#[test]
+fn a_check_that_is_lost_with_its_thread_holds_up_no_other() {
+    let (passwords, users) = (Passwords::default(), users(&[("a", "x")]));
+    let asked = basic("a", "x");
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread().enable_time().max_blocking_threads(1).build().unwrap()
+    };
+    let ended = runtime();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    ended.spawn_blocking(move || held.recv());
+    let mut check = Box::pin(passwords.check(&users, &asked));
+    ended.block_on(async { assert!(futures_util::poll!(&mut check).is_pending()) });
+    ended.shutdown_background();
+    drop(release);
+    let verdict = runtime().block_on(async {
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(60), check).await;
+        passwords.check(&users, &asked).await
+    });
+    assert_eq!(verdict, Verdict::Right);
 }
 
 #[test]

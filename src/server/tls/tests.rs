@@ -1,6 +1,7 @@
 //! What of the settings becomes of rustls's.
 
 use rcgen::{CertificateParams, KeyPair};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection};
 
 use super::*;
 
@@ -8,8 +9,8 @@ fn settings() -> TlsServer {
     let key = KeyPair::generate().unwrap();
     let cert = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
     TlsServer {
-        cert: Pem { key: "cert", text: cert.pem().into() },
-        key: Pem { key: "key", text: key.serialize_pem().into() },
+        cert: Pem { key: "cert", text: cert.pem().into_bytes().into() },
+        key: Pem { key: "key", text: key.serialize_pem().into_bytes().into() },
         client_ca: None,
         client_auth: ClientAuth::NoClientCert,
         client_allowed_sans: None,
@@ -60,7 +61,55 @@ fn a_key_of_another_certificate_and_one_with_a_passphrase_are_told() {
         "tls_server_config.key: the private key does not belong to the certificate; give the pair"
     );
     let text = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n";
-    let tls = TlsServer { key: Pem { key: "key_file", text: text.into() }, ..settings() };
+    let tls = TlsServer { key: Pem { key: "key_file", text: text.as_bytes().to_vec().into() }, ..settings() };
     let error = server_config(&tls, true).unwrap_err().to_string();
     assert!(error.contains("without a passphrase") && !error.contains("MIIB"), "{error}");
+}
+
+/// The suite that a client comes to, which offers all by an order of its own.
+fn negotiated(tls: &TlsServer) -> &'static str {
+    let mut provider = aws_lc_rs::default_provider();
+    provider.cipher_suites.reverse();
+    let mut roots = RootCertStore::empty();
+    roots.add(certificates(&tls.cert).unwrap().remove(0)).unwrap();
+    let client = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let mut client = ClientConnection::new(Arc::new(client), "localhost".try_into().unwrap()).unwrap();
+    let mut server = ServerConnection::new(Arc::new(server_config(tls, false).unwrap())).unwrap();
+    while client.is_handshaking() || server.is_handshaking() {
+        let mut sent = Vec::new();
+        client.write_tls(&mut sent).unwrap();
+        server.read_tls(&mut &sent[..]).unwrap();
+        server.process_new_packets().unwrap();
+        let mut answered = Vec::new();
+        server.write_tls(&mut answered).unwrap();
+        client.read_tls(&mut &answered[..]).unwrap();
+        client.process_new_packets().unwrap();
+    }
+    server.negotiated_cipher_suite().unwrap().suite().as_str().unwrap()
+}
+
+#[test]
+fn suites_are_preferred_in_the_order_of_the_list_if_the_server_is_to_choose() {
+    let [small, large, other] = [
+        "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+        "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    ];
+    let tls = |cipher_suites: &[&'static str], max_version, prefer_server_cipher_suites| TlsServer {
+        cipher_suites: cipher_suites.to_vec(),
+        max_version,
+        prefer_server_cipher_suites,
+        ..settings()
+    };
+    for list in [[small, large, other], [large, other, small], [other, small, large]] {
+        assert_eq!(negotiated(&tls(&list, TlsVersion::Tls12, true)), list[0]);
+        // The client's first is the library's last.
+        assert_eq!(negotiated(&tls(&list, TlsVersion::Tls12, false)), other);
+        let of_tls13 = negotiated(&tls(&[small, "TLS_AES_128_GCM_SHA256"], TlsVersion::Tls13, true));
+        assert_eq!(of_tls13, negotiated(&tls(&[], TlsVersion::Tls13, true)), "a list is about TLS 1.2");
+    }
 }

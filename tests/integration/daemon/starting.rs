@@ -147,6 +147,22 @@ fn bad_settings_end_with_78_and_all_of_their_errors() {
 }
 
 #[test]
+fn a_certificate_that_is_broken_is_a_wrong_setting_to_the_check_and_to_the_start() {
+    let lab = Lab::new(world());
+    let broken = lab.directory.path().join("ca.pem");
+    let sound = crate::harness::Authority::new("house").pem();
+    let second = "-----BEGIN CERTIFICATE-----\nMIIBnonsense\n-----END CERTIFICATE-----\n";
+    fs::write(&broken, format!("# M\u{fc}ller\n{sound}{second}")).unwrap();
+    let settings = lab.settings().set("api.ca_file", broken.to_str().unwrap());
+    let mut check = settings.command();
+    check.arg("check-config");
+    for ended in [settings.refused(), crate::harness::Running::start(check).end(Duration::from_secs(120))] {
+        assert_eq!(ended.code, Some(78), "{}", ended.log);
+        assert!(ended.log.contains("api.ca_file: certificate 2 in "), "{}", ended.log);
+    }
+}
+
+#[test]
 fn check_config_prints_what_is_understood_and_no_secret() {
     let lab = Lab::new(world());
     let settings = lab.settings();

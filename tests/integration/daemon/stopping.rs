@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use emr_serverless_spark_exporter::sim::{Fault, Operation, Scope};
 
-use crate::harness::{Daemon, Ended, HOUR, Lab, wait_for, world};
+use crate::harness::{Daemon, Ended, HOUR, Lab, Running, wait_for, world};
 
 #[track_caller]
 fn assert_clean(ended: &Ended) {
@@ -50,6 +50,25 @@ fn it_ends_in_the_middle_of_a_sweep_and_keeps_what_that_saw() {
     }
     lab.simulator.set_latency(Duration::ZERO);
     lab.settle(&lab.start());
+}
+
+#[test]
+fn it_ends_while_it_waits_for_its_ledger() {
+    let lab = Lab::new(world());
+    lab.start().stop();
+    // SQLite waits some seconds for another connection that has it alone.
+    let alone = rusqlite::Connection::open(lab.ledger()).unwrap();
+    alone.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").unwrap();
+    let lock = lab.ledger().with_file_name("ledger.db-lock");
+    std::fs::remove_file(&lock).unwrap();
+    let process = Running::start(lab.settings().command());
+    wait_for("its ledger to be opened", || if lock.exists() { Ok(()) } else { Err("not yet".to_owned()) });
+    process.signal("TERM");
+    let ended = process.end(Duration::from_secs(60));
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    assert!(ended.took < Duration::from_secs(4), "it took {:?}", ended.took);
+    drop(alone);
+    lab.start().stop();
 }
 
 #[test]

@@ -19,6 +19,14 @@ fn laid_out(of: &str) -> (TempDir, Vec<PathBuf>) {
     authority.identity(&["localhost"]).write(path, "server");
     authority.identity(&["localhost"]).write(path, "other");
     fs::write(path.join("ca.crt"), authority.pem()).unwrap();
+    for end in ["crt", "key"] {
+        let pem = fs::read(path.join("server").with_extension(end)).unwrap();
+        fs::write(path.join("latin1").with_extension(end), [b"# M\xfcller\n", &pem[..]].concat()).unwrap();
+    }
+    for file in fs::read_dir(Path::new(DATA).join("files")).unwrap() {
+        let file = file.unwrap().path();
+        fs::copy(&file, path.join(file.file_name().unwrap())).unwrap();
+    }
     fs::write(path.join("garbage"), "neither a key nor a certificate\n").unwrap();
     let mut files = Vec::new();
     for entry in fs::read_dir(Path::new(DATA).join(of)).unwrap() {
@@ -117,6 +125,17 @@ fn each_message_says_what_to_do_and_shows_no_value() {
         fs::write(&expected, &text).unwrap();
     }
     assert_eq!(text, fs::read_to_string(&expected).unwrap());
+}
+
+#[test]
+fn an_empty_name_is_no_file() {
+    let settings = tempfile::NamedTempFile::new().unwrap();
+    fs::write(settings.path(), "accounts: [{regions: [cn-hangzhou]}]\nweb: {config_file: /nope/web.yml}\n")
+        .unwrap();
+    let file = settings.path().to_str().unwrap();
+    let (code, out, error) = run(&["check-config", "--config.file", file, "--web.config.file", ""]);
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+    assert!(!out.contains("web configuration"), "{out}");
 }
 
 #[test]

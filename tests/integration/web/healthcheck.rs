@@ -54,6 +54,33 @@ fn it_follows_a_daemon_that_wants_tls_certificates_or_passwords() {
 }
 
 #[test]
+fn settings_that_are_refused_by_now_make_no_living_daemon_sick() {
+    let lab = Lab::new(world());
+    let settings = lab.settings();
+    let address = format!("127.0.0.1:{}", free_port());
+    let good = std::fs::read_to_string(&settings.file).unwrap().replace("127.0.0.1:0", &address);
+    let write = |text: &str| std::fs::write(&settings.file, text).unwrap();
+    write(&good);
+    let daemon = Settings::start_as(settings.command());
+    for bad in ["max_connections: none", "config_file: /nope/web.yml"] {
+        write(&good.replace("web: {", &format!("nonsense: 1\nweb: {{{bad}, ")));
+        let asked = healthcheck(&settings);
+        assert_eq!((asked.code, asked.log.as_str()), (Some(0), ""), "{bad}");
+    }
+    // Where the file cannot be understood at all, a flag tells where to ask.
+    write("web: {");
+    let mut command = settings.command();
+    command.args(["healthcheck", "--web.listen-address", &address]);
+    let asked = crate::harness::Running::start(command).end(std::time::Duration::from_secs(120));
+    assert_eq!((asked.code, asked.log.as_str()), (Some(0), ""));
+    write(&format!("{good}\nnonsense: 1\n"));
+    daemon.stop();
+    let gone = healthcheck(&settings);
+    assert_eq!(gone.code, Some(1));
+    assert!(gone.log.contains("these settings are refused") && gone.log.contains("nonsense"), "{}", gone.log);
+}
+
+#[test]
 fn what_cannot_be_asked_and_what_is_another_program_are_told() {
     let lab = Lab::new(world());
     let unknown = healthcheck(&lab.settings());

@@ -65,6 +65,19 @@ fn right_passwords_pass_and_all_else_is_asked_for_one() {
 }
 
 #[test]
+fn all_who_send_the_same_right_password_at_once_pass() {
+    let doors = Doors::new();
+    let daemon = doors.settings(&format!("basic_auth_users: {{alice: \"{}\"}}\n", hash("wonder", 8))).start();
+    let answers: Vec<u16> = std::thread::scope(|scope| {
+        let asking = || ask(daemon.address, "/-/healthy", Some(("alice", "wonder"))).0;
+        let threads: Vec<_> = (0..64).map(|_| scope.spawn(asking)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(answers, [200; 64]);
+    daemon.stop();
+}
+
+#[test]
 fn a_password_that_is_being_checked_holds_up_nobody_else_and_no_end() {
     let doors = Doors::new();
     // At this cost a check takes days.

@@ -136,6 +136,23 @@ fn what_is_asked_of_clients_is_not_lessened_by_a_change() {
 }
 
 #[test]
+fn a_pipe_in_the_place_of_a_file_is_refused_and_holds_up_no_end() {
+    let doors = Doors::new();
+    let settings = doors.settings("").set("web.enable_lifecycle", "true");
+    let daemon = settings.start();
+    for path in [doors.path("web.yml"), settings.file.clone()] {
+        fs::remove_file(&path).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+    }
+    let (status, answer) = daemon.request("POST", "/-/reload");
+    assert!(status == 400 && answer.contains("this is no regular file"), "{status} {answer}");
+    daemon.until_is(&metric("exporter_web_config_last_reload_successful"), 0.0);
+    assert!(daemon.log().contains("web.yml: 1 configuration error\n  this is no regular file"));
+    daemon.stop();
+}
+
+#[test]
 fn headers_and_rate_limit_are_those_of_the_file() {
     let doors = Doors::new();
     let yaml = |burst: u32| {
