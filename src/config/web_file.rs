@@ -114,17 +114,21 @@ fn http(mut section: Section<'_>) -> (bool, BTreeMap<String, String>) {
 fn users(mut section: Section<'_>) -> BTreeMap<String, SecretString> {
     let names = section.names();
     let user = |name: String| {
-        let hash = section.read_or_null(&name, shown_user(&name), bcrypt_hash)?;
+        let shown = if section.is_empty(&name) { shown_user(&name) } else { HIDDEN_USER };
+        let hash = section.read_or_null(&name, shown, bcrypt_hash)?;
         Some((name, hash))
     };
     names.into_iter().filter_map(user).collect()
 }
 
-/// What a message may call a user: what stands in the place of a name may be a password, or both in one word.
+/// Stands for a user in messages: beside something that is no hash, the name may be the password, in the wrong place.
+const HIDDEN_USER: &str = "(a user)";
+
+/// What a message may call a user who has nothing: name and password may be one word.
 fn shown_user(name: &str) -> &str {
     let is_of_a_name = |b: u8| b.is_ascii_alphanumeric() || b"._@-".contains(&b);
     let is_name = (1..=32).contains(&name.len()) && name.bytes().all(is_of_a_name);
-    if is_name { name } else { "(a user)" }
+    if is_name { name } else { HIDDEN_USER }
 }
 
 fn bcrypt_hash(text: &str) -> Result<SecretString, String> {

@@ -101,6 +101,15 @@ impl<'a> Section<'a> {
         result.map_err(|message| self.note(name, shown, message)).ok()
     }
 
+    /// Whether nothing stands at a key.
+    pub(super) fn is_empty(&self, name: &str) -> bool {
+        match self.get(name).map(|value| &value.kind) {
+            None => true,
+            Some(ValueKind::String(text)) => text.is_empty(),
+            Some(_) => false,
+        }
+    }
+
     /// Whether what stands at a key is in quotes or in a block.
     pub(super) fn is_quoted(&self, name: &str) -> bool {
         self.quoted.contains(&schema::join(&self.path, name))

@@ -38,6 +38,8 @@ fn a_user_without_a_hash_is_refused_by_name() {
         let error = load(&format!("basic_auth_users: {{\"{name}\"}}")).unwrap_err();
         assert!(error.contains("basic_auth_users.(a user): expected a bcrypt hash"), "{error}");
     }
+    let error = load("basic_auth_users: {wonder: alice}").unwrap_err();
+    assert!(error.contains("basic_auth_users.(a user): ") && !error.contains("wonder"), "{error}");
     // One from a block, with its line break.
     let file = load(&format!("basic_auth_users:\n  a: |\n    {hash}\n")).unwrap();
     assert_eq!(file.users["a"].expose_secret(), hash);
