@@ -150,7 +150,7 @@ proptest! {
         let body = rendered(&sessions, &clusters, created_timestamps);
         let [text, open] = Format::ALL.map(|format| {
             // Large enough for several segments, of which those of the clusters stay.
-            let parts = |body: &super::Body| body.parts(format).repeat(40);
+            let parts = |body: &super::Body| vec![body.parts(format); 40].concat();
             let before = Gzip::new(parts(&before), None);
             let plain = parts(&body).concat();
             for before in [None, Some(&before)] {
