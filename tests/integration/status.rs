@@ -115,6 +115,9 @@ fn explained(daemon: &Daemon, page: &Page) -> Vec<Value> {
         assert_eq!(status, 200, "{path}: {answer}");
         assert_eq!(answer["value"].as_f64(), Some(value), "{path}: {answer:#}");
         assert_eq!(answer["adds_up"], true, "{path}");
+        let (listed, contributing) =
+            (&answer["sessions"]["listed"], &answer["sessions"]["contributing"]);
+        assert!(listed.as_u64() <= contributing.as_u64(), "{path}: {answer:#}");
         let figure = |at: &str| answer.pointer(at).and_then(Value::as_i64).unwrap();
         let listed: i64 =
             answer["largest"].as_array().unwrap().iter().map(|s| s["counted"].as_i64().unwrap()).sum();
