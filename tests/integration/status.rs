@@ -3,7 +3,7 @@
 use std::fs;
 
 use emr_serverless_spark_exporter::clock::Clock;
-use emr_serverless_spark_exporter::sim::{HistoryOrder, WorldConfig};
+use emr_serverless_spark_exporter::sim::{ClusterState, Fault, HistoryOrder, Operation, Scope, WorldConfig};
 use serde_json::{Value, json};
 
 use crate::golden::seeded_world;
@@ -91,6 +91,83 @@ fn fields(value: &Value, names: &mut std::collections::BTreeSet<String>) {
             fields(value, names);
         }),
         _ => {}
+    }
+}
+
+#[test]
+fn in_an_outage_what_was_known_is_told_with_its_age() {
+    const KINDS: [&str; 4] = ["workspaces", "session_clusters", "livy_gateways", "livy_sessions"];
+    const COUNTS: [&str; 5] = [
+        "workspaces",
+        "session_clusters",
+        "session_clusters_failed",
+        "livy_gateways",
+        "livy_sessions_active",
+    ];
+    let lab = Lab::new(world());
+    let cluster = &lab.world().clusters(&lab.world().workspace_ids()[0])[0].id;
+    lab.world().set_cluster_state(cluster, ClusterState::Error, "ResourceNotEnough");
+    let daemon = lab.settings().set("exposition.stale_after", "10s").start();
+    lab.settle(&daemon);
+    let counts = |status: &Value| COUNTS.map(|name| status["watched"][name].clone());
+    let (_, before) = get(&daemon, "/api/v1/status");
+    assert!(counts(&before).iter().all(|count| count.as_u64().is_some_and(|count| count > 0)), "{before:#}");
+
+    lab.simulator.faults().always(Fault::ServerError(500), Scope::any());
+    let after = wait_for("all to be too old for the metrics", || {
+        let (_, status) = get(&daemon, "/api/v1/status");
+        let lists = &status["watched"]["lists"];
+        let is_old = |kind: &&str| {
+            lists[kind]["stale"].as_u64() > Some(0) && lists[kind]["stale"] == lists[kind]["complete"]
+        };
+        if KINDS.iter().all(is_old) { Ok(status) } else { Err(lists.to_string()) }
+    });
+    daemon.until("the gauges to go", |page| match metric("workspace_info").count_in(page) {
+        0 => Ok(()),
+        count => Err(count.to_string()),
+    });
+    assert_eq!(counts(&after), counts(&before));
+    assert_eq!(after["failed_clusters"], before["failed_clusters"]);
+    let names = |status: &Value| -> Vec<Value> {
+        status["targets"].as_array().unwrap().iter().map(|target| target["workspace_name"].clone()).collect()
+    };
+    assert_eq!(names(&after), names(&before));
+    for kind in KINDS {
+        let list = &after["watched"]["lists"][kind];
+        assert!(list["as_of"].is_string() && list["missing"] == 0 && list["enabled"] == true, "{list}");
+    }
+    let page = daemon.get("/").1;
+    assert!(page.matches("<span class=\"old\">as of <time").count() == KINDS.len(), "{page}");
+}
+
+#[test]
+fn what_is_not_polled_and_what_was_never_listed_is_no_number() {
+    let lab = Lab::new(world());
+    lab.simulator.faults().always(Fault::ServerError(500), Scope::of(Operation::ListLivyCompute));
+    let sts = "{type: sts, access_key_id: STS.sim-access-key-id, access_key_secret: sim-sts-secret, \
+               security_token: sim-security-token}";
+    let settings = lab.settings().credentials(sts, &lab.simulator.url());
+    let daemon = settings.set("collectors.session_clusters.enabled", "false").start();
+    let status = wait_for("the first sweeps", || {
+        let (_, status) = get(&daemon, "/api/v1/status");
+        let failing = status["watched"]["lists"]["livy_gateways"]["missing"] == 2;
+        if failing && status["waiting"] == 0 { Ok(status) } else { Err(status.to_string()) }
+    });
+    let watched = &status["watched"];
+    assert_eq!(watched["workspaces"], 2);
+    assert_eq!(
+        (&watched["session_clusters"], &watched["lists"]["session_clusters"]["enabled"]),
+        (&Value::Null, &false.into())
+    );
+    assert_eq!((&watched["livy_gateways"], &watched["livy_sessions_active"]), (&Value::Null, &Value::Null));
+    // A token does end; it only does not say when.
+    assert_eq!(
+        status["credentials"],
+        json!([{"account": "test", "held": true, "temporary": true, "expires": null}])
+    );
+    let page = daemon.get("/").1;
+    for text in ["not watched", "not known yet", "temporary, expiry unknown"] {
+        assert!(page.contains(text), "{text}: {page}");
     }
 }
 
