@@ -192,8 +192,7 @@ fn explained(daemon: &Daemon, page: &Page) -> Vec<Value> {
         assert_eq!(status, 200, "{path}: {answer}");
         assert_eq!(answer["value"].as_f64(), Some(value), "{path}: {answer:#}");
         assert_eq!(answer["adds_up"], true, "{path}");
-        let (listed, contributing) =
-            (&answer["sessions"]["listed"], &answer["sessions"]["contributing"]);
+        let (listed, contributing) = (&answer["sessions"]["listed"], &answer["sessions"]["contributing"]);
         assert!(listed.as_u64() <= contributing.as_u64(), "{path}: {answer:#}");
         let figure = |at: &str| answer.pointer(at).and_then(Value::as_i64).unwrap();
         let listed: i64 =
@@ -317,6 +316,17 @@ fn what_is_wrong_with_a_question_is_told_with_what_is_accepted() {
     let query = format!(
         "?metric=livy_cu_seconds_total&workspace_id={workspace}&livy_compute_id={gateway}&queue=none"
     );
-    assert_eq!(error(&query), (404, "the gateway has no sessions on this queue".to_owned()));
+    let (status, why) = error(&query);
+    assert_eq!(status, 404);
+    assert!(why.contains("letter by letter") && why.contains("\"root_queue\""), "{why}");
+    assert_eq!(error("?metric=livy_cu_seconds_total&queue=%FF").0, 400);
     assert_eq!(ask("?metric=up").1["api_version"], json!(1));
+
+    // For people, the same as a page; and what is in it, too.
+    let (status, page) = daemon.get(&format!("/api/v1/series{query}&format=html"));
+    assert!(status == 404 && page.contains("&quot;root_queue&quot;") && page.contains("<h1>"), "{page}");
+    let (status, page) =
+        daemon.get(&format!("/api/v1/series{}&format=html", query.replace("queue=none", "queue=root_queue")));
+    let name = &lab.world().gateways(workspace)[0].name;
+    assert!(status == 200 && page.contains("Its sessions") && page.contains(name), "{page}");
 }

@@ -16,6 +16,7 @@ use serde::{Serialize, Serializer};
 
 pub use advice::{Advice, advice};
 pub(super) use page::render;
+pub(super) use places::named;
 pub(super) use text::{Escaped, written};
 
 use super::Stage;

@@ -126,7 +126,7 @@ fn explanation<'a>(workspace_id: &'a str, livy_compute_id: &'a str, queue: &'a s
     written(move |f| {
         write!(
             f,
-            "/api/v1/series?metric={COUNTER}&workspace_id={}&livy_compute_id={}&queue={}",
+            "/api/v1/series?metric={COUNTER}&workspace_id={}&livy_compute_id={}&queue={}&format=html",
             in_query(workspace_id),
             in_query(livy_compute_id),
             in_query(queue),

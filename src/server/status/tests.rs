@@ -363,7 +363,7 @@ fn a_queue_is_named_and_linked_in_one_way() {
         status.consumers.queues[0].queue = Some(queue.into());
         status.consumers.sessions[0].queue = queue.into();
         let page = shown(&status);
-        let link = format!("&amp;queue={queue}\"><bdi>{shown_as}</bdi></a>");
+        let link = format!("&amp;queue={queue}&amp;format=html\"><bdi>{shown_as}</bdi></a>");
         assert_eq!(page.matches(&link).count(), 2, "{link}: {page}");
     }
 }
