@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::advice::{Obstacle, obstacle};
 use super::answer::Answer;
+use super::circuit::Barred;
 use super::client::{Present, Shared};
 use super::credentials::{AccessCredentials, CredentialsError};
 use super::error::{ApiError, Cause, Subject};
@@ -96,7 +97,8 @@ impl Shared {
     ) -> Result<R, Cause> {
         // Before the wait, so that what would be held back fails at once.
         let key = self.keys().await?.1.fingerprint();
-        self.circuits.check(&call.subject, key).map_err(Cause::Barred)?;
+        let barred = |barred: Box<Barred>| Cause::Barred(barred.at(self.clock.now()));
+        self.circuits.check(&call.subject, key).map_err(barred)?;
         // First a place, then a turn: so that the rate counts requests as they start.
         let _place = self.in_flight.place().await;
         let turn = self.pace.turn(deadline).await.map_err(Cause::TooLate)?;
@@ -104,7 +106,7 @@ impl Shared {
         let (present, keys) = self.keys().await?;
         let offset = self.clock_offset.millis();
         let request = self.signed(call, &present, &keys, self.clock.now().saturating_add(offset))?;
-        let admitted = self.circuits.admit(&call.subject, keys.fingerprint()).map_err(Cause::Barred)?;
+        let admitted = self.circuits.admit(&call.subject, keys.fingerprint()).map_err(barred)?;
 
         let started = Instant::now();
         let exchanged = self.exchange(&present, request).await;

@@ -15,6 +15,7 @@ use super::client::RequestObserver;
 use super::credentials::Fingerprint;
 use super::error::{Cause, Subject};
 use super::refusal::Refusal;
+use crate::clock::{UnixMillis, millis};
 use crate::model::FailureReason;
 
 /// Before the first probe; each refused one doubles it.
@@ -59,17 +60,28 @@ struct Shared {
 pub(super) struct Barred {
     pub(super) refusal: Refusal,
     /// Until the next probe; zero while one is under way.
-    pub(super) wait: Duration,
+    wait: Duration,
+    /// From when on that is.
+    now: UnixMillis,
+}
+
+impl Barred {
+    /// Held back at this time of day. A message outlives the moment, which a countdown in it would not tell.
+    pub(super) fn at(mut self: Box<Self>, now: UnixMillis) -> Box<Self> {
+        self.now = now;
+        self
+    }
 }
 
 impl fmt::Display for Barred {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.wait.as_millis().div_ceil(1_000);
-        write!(
-            f,
-            "not sent, because the latest answer was {}; the next probe is due in {seconds} s",
-            self.refusal
-        )
+        write!(f, "not sent, because the latest answer was {}; ", self.refusal)?;
+        // Up to the second: one that is due is not sent before it.
+        let due = self.now.saturating_add(millis(self.wait)).saturating_add(999).div_euclid(1_000);
+        match jiff::Timestamp::from_second(due) {
+            Ok(due) if !self.wait.is_zero() => write!(f, "the next probe is due at {due}"),
+            _ => f.write_str("a probe is under way"),
+        }
     }
 }
 
@@ -161,7 +173,7 @@ impl Open {
             return Ok(());
         }
         let wait = self.probe_at.saturating_duration_since(now);
-        Err(Box::new(Barred { refusal: self.refusal.clone(), wait }))
+        Err(Box::new(Barred { refusal: self.refusal.clone(), wait, now: 0 }))
     }
 
     fn wait_again(&mut self, pause: Duration) {

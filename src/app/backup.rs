@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::vitals::Vitals;
 use crate::clock::{Clock, UnixMillis, millis};
 use crate::ledger::{self, Checked, LedgerError};
 use crate::metrics::OwnMetrics;
@@ -20,6 +21,7 @@ pub(super) struct Backups {
     /// `None` = none are made.
     pub(super) interval: watch::Receiver<Option<Duration>>,
     pub(super) own: Arc<OwnMetrics>,
+    pub(super) vitals: Arc<Vitals>,
     pub(super) clock: Clock,
     /// Targets without a first sweep.
     pub(super) first_pass: watch::Receiver<usize>,
@@ -55,11 +57,13 @@ impl Backups {
                     Ok(Checked { sessions, .. }) => {
                         latest = Some(self.clock.now());
                         self.own.ledger.backup(self.clock.now());
+                        self.vitals.backup(self.clock.now(), Ok(()));
                         tracing::info!(path = %path.display(), sessions, "copied the ledger");
                         wait = Duration::ZERO;
                     }
                     Err(error) => {
                         self.own.ledger.backup_failed();
+                        self.vitals.backup(self.clock.now(), Err(error.to_string()));
                         tracing::warn!(%error, "the ledger was not copied to {}", path.display());
                         wait = interval.min(PATIENCE);
                     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::vitals::Vitals;
+use super::vitals::{Keys, Vitals};
 use crate::api::RequestObserver;
 use crate::api::credentials::CredentialsObserver;
 use crate::clock::{Clock, UnixMillis};
@@ -89,9 +89,9 @@ pub(super) struct CredentialsBridge {
 }
 
 impl CredentialsObserver for CredentialsBridge {
-    fn on_keys(&self, account: &str, expires: Option<UnixMillis>) {
+    fn on_keys(&self, account: &str, expires: Option<UnixMillis>, is_temporary: bool) {
         self.own.credentials.keys(account, expires);
-        self.vitals.keys(account, expires);
+        self.vitals.keys(account, Keys { expires, is_temporary });
     }
 }
 

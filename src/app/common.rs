@@ -136,6 +136,7 @@ impl Common {
             path: config.ledger.path.clone(),
             interval,
             own: Arc::clone(&self.own),
+            vitals: Arc::clone(&self.vitals),
             clock: self.clock.clone(),
             first_pass: self.first_pass.subscribe(),
         }

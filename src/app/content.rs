@@ -65,6 +65,6 @@ impl server::Content for Content {
     }
 
     fn series(&self, query: SeriesQuery) -> SeriesAnswer {
-        self.explainer.answer(query)
+        self.explainer.answer(&query)
     }
 }

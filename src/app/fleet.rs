@@ -83,7 +83,7 @@ impl Fleet {
         let ids: Vec<ScopeId> = ways.0.keys().cloned().collect();
         // Before a client of a new one tells of itself.
         self.own.watch(&ids);
-        self.vitals.watch(&ids);
+        self.vitals.watch(&ids, &config.collectors);
         let keys =
             config.accounts.iter().map(|account| (account.name.clone(), self.keys_of(account, config)));
         self.keys = keys.collect();

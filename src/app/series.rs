@@ -8,18 +8,21 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
+use super::status::Names;
 use crate::ledger::{self, Counter, Explanation, GatewayTotals, LedgerError, SessionShare, Share};
 use crate::metrics::{Exposition, PREFIX};
 use crate::model::{Baseline, GatewayId, Usage};
 use crate::server::{
-    BaselinePart, Figures, PrunedPart, SeriesAnswer, SeriesError, SeriesQuery, SeriesReport, SessionPart,
-    SessionsPart,
+    BaselinePart, Figures, Place, PrunedPart, SeriesAnswer, SeriesError, SeriesQuery, SeriesReport,
+    SessionPart, SessionsPart,
 };
 
 /// Explanations that are read at a time; a question beyond that is to come again.
 const AT_A_TIME: usize = 2;
 /// What reading may take: while it lasts, the ledger's log cannot be used again.
 const DEADLINE: Duration = Duration::from_secs(20);
+/// Queues that are named where another one was asked for.
+const QUEUES_MAX: usize = 20;
 /// What may be asked for, and its labels. `state` is `terminated` or `error`.
 const COUNTERS: [(&str, &[&str]); 5] = [
     ("livy_cu_seconds_total", &["workspace_id", "livy_compute_id", "queue"]),
@@ -42,9 +45,13 @@ struct Question {
     query: SeriesQuery,
     counter: Counter,
     gateway: GatewayId,
+    /// The same with names.
+    place: Place,
     baseline: BaselinePart,
     /// Whether a scrape shows the gateway's counters.
     is_shown: bool,
+    /// The gateway's queues.
+    queues: Vec<String>,
 }
 
 impl Explainer {
@@ -53,7 +60,13 @@ impl Explainer {
     }
 
     /// The answer to a question; the ledger is read while it is polled.
-    pub(super) fn answer(&self, query: SeriesQuery) -> SeriesAnswer {
+    pub(super) fn answer(&self, query: &SeriesQuery) -> SeriesAnswer {
+        let for_people = query.for_people;
+        let answer = self.explained(query);
+        Box::pin(async move { answer.await.map_err(|error| error.for_people(for_people)) })
+    }
+
+    fn explained(&self, query: &SeriesQuery) -> SeriesAnswer {
         let question = match self.question(query) {
             Ok(question) => question,
             Err(error) => return Box::pin(std::future::ready(Err(error))),
@@ -80,30 +93,42 @@ impl Explainer {
                 .map_err(|error| SeriesError::Failed(error.to_string()))?;
             match found {
                 Some(found) => Ok(report(question, found)),
-                None => Err(SeriesError::Unknown("the gateway has no sessions on this queue".into())),
+                None => Err(SeriesError::Unknown(unknown_queue(&question.queues))),
             }
         })
     }
 
-    fn question(&self, query: SeriesQuery) -> Result<Question, SeriesError> {
-        let counter = counter(&query)?;
+    fn question(&self, query: &SeriesQuery) -> Result<Question, SeriesError> {
+        let counter = counter(query)?;
         let label = |name: &str| query.labels.get(name).map_or("", String::as_str);
         let (workspace_id, livy_compute_id) = (label("workspace_id"), label("livy_compute_id"));
-        let found = self.exposition.read(|board| {
+        // Of any age: the time does not matter.
+        let found = self.exposition.view(0, |metrics| {
+            let view = metrics.of_any_age();
+            let board = view.board;
             let named = |id: &GatewayId| {
                 id.workspace.workspace_id == workspace_id && id.livy_compute_id == livy_compute_id
             };
             let gateways = board.ledger().gateways.iter().filter(|(id, _)| named(id));
             // Of two accounts that have counted the workspace, the one that is shown.
             let (id, gateway) = gateways.max_by_key(|(id, _)| board.shows(id))?;
-            Some((id.clone(), baseline(gateway), board.shows_counters(id, gateway)))
+            Some(Question {
+                counter,
+                place: Names::of(view).gateway(id),
+                gateway: id.clone(),
+                baseline: baseline(gateway),
+                is_shown: board.shows_counters(id, gateway),
+                queues: gateway.series.keys().cloned().collect(),
+                query: query.clone(),
+            })
         });
         let unknown = || {
             let of = "the ledger has no sessions of this workspace_id and livy_compute_id";
-            SeriesError::Unknown(format!("{of}; a scrape has those that there are"))
+            SeriesError::Unknown(format!(
+                "{of}; a scrape has those that there are, and they are matched letter by letter"
+            ))
         };
-        let (gateway, baseline, is_shown) = found.ok_or_else(unknown)?;
-        Ok(Question { query, counter, gateway, baseline, is_shown })
+        found.ok_or_else(unknown)
     }
 }
 
@@ -146,6 +171,19 @@ fn counter(query: &SeriesQuery) -> Result<Counter, SeriesError> {
     })
 }
 
+/// What to ask for instead of a queue that is not there.
+fn unknown_queue(queues: &[String]) -> String {
+    let named: Vec<String> = queues.iter().take(QUEUES_MAX).map(|queue| format!("{queue:?}")).collect();
+    let more = match queues.len().saturating_sub(QUEUES_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "the gateway has no sessions on this queue; names are matched letter by letter, and it has {}{more}",
+        named.join(", ")
+    )
+}
+
 fn baseline(gateway: &GatewayTotals) -> BaselinePart {
     BaselinePart {
         mode: match gateway.baseline {
@@ -159,7 +197,7 @@ fn baseline(gateway: &GatewayTotals) -> BaselinePart {
 }
 
 fn report(question: Question, found: Explanation) -> SeriesReport {
-    let Question { query, counter, gateway, baseline, is_shown } = question;
+    let Question { query, counter, gateway, place, baseline, is_shown, .. } = question;
     let Explanation {
         held, total, sessions, sessions_kept, sessions_counted, pruned, sessions_pruned, ..
     } = found;
@@ -179,6 +217,8 @@ fn report(question: Question, found: Explanation) -> SeriesReport {
         metric: format!("{PREFIX}{}", query.metric.strip_prefix(PREFIX).unwrap_or(&query.metric)),
         labels: query.labels,
         account: gateway.workspace.account,
+        workspace_name: place.workspace_name,
+        livy_gateway_name: place.livy_gateway_name,
         value: is_shown.then(|| if held { 0.0 } else { value(counter, total.counted) }),
         shown: match (is_shown, held) {
             (false, _) => "withheld",
@@ -199,6 +239,7 @@ fn report(question: Question, found: Explanation) -> SeriesReport {
         pruned: PrunedPart { sessions: sessions_pruned, figures: figures(pruned) },
         baseline,
         largest: found.largest.into_iter().map(session).collect(),
+        for_people: query.for_people,
     }
 }
 
@@ -234,7 +275,7 @@ mod tests {
 
     fn ask(metric: &str, labels: &[(&str, &str)]) -> Result<Counter, SeriesError> {
         let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        counter(&SeriesQuery { metric: metric.into(), labels, limit: 1 })
+        counter(&SeriesQuery { metric: metric.into(), labels, limit: 1, for_people: false })
     }
 
     #[test]
@@ -250,6 +291,14 @@ mod tests {
                 assert!(ask(&name, &labels).is_ok() && ask(short, &labels).is_ok(), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn instead_of_a_queue_that_is_not_there_those_that_are_are_named() {
+        let queues = |count| -> Vec<String> { (0..count).map(|n| format!("q{n}")).collect() };
+        assert!(unknown_queue(&queues(2)).ends_with(", and it has \"q0\", \"q1\""));
+        let many = unknown_queue(&queues(25));
+        assert!(many.ends_with("\"q19\" and 5 more") && !many.contains("q20"), "{many}");
     }
 
     #[test]

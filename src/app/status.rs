@@ -1,15 +1,18 @@
-//! The status of all that is watched, as the server shows it.
+//! The status of all that is watched, as the server shows it. Invariant: what is too old for the metrics is told with its
+//! age; only what was never known is left out.
 
 use std::collections::HashMap;
 
 use super::content::Content;
 use crate::build_info;
 use crate::ledger::GatewayTotals;
-use crate::metrics::{Failure, TargetStatus, View};
-use crate::model::{ClusterState, GatewayId, SessionCounts, SessionState, Target, Usage, WorkspaceId};
+use crate::metrics::{Failure, Listing, TargetStatus, View};
+use crate::model::{
+    ClusterState, GatewayId, SessionCounts, SessionState, Target, TargetKind, Usage, WorkspaceId,
+};
 use crate::server::{
     API_VERSION, ClusterRow, ConfigStatus, ConsumerRow, Consumers, CredentialsRow, FailureRow, LedgerRow,
-    Place, ROWS_MAX, ScopeRow, SessionRow, Status, TargetRow, Watched,
+    Place, ROWS_MAX, ScopeRow, SessionRow, Stage, Status, TargetRow, Watched,
 };
 
 /// The status now.
@@ -17,15 +20,21 @@ pub(super) fn status(content: &Content) -> Status {
     let now = content.clock.now();
     let facts = content.vitals.facts();
     let page = content.page.load();
+    let backups_enabled = content.backup_interval.borrow().is_some();
+    // Of copies that are no longer made, the end of the failure would never come.
+    let (backups_failing_since, backup_error) = facts.backups_failing.filter(|_| backups_enabled).unzip();
     let ledger = LedgerRow {
         sessions: page.ledger_sessions,
         size_bytes: page.ledger_bytes,
         last_commit: facts.last_commit,
         commits_failing_since: facts.commits_failing_since,
         last_backup: content.own.ledger.last_backup(),
-        backups_enabled: content.backup_interval.borrow().is_some(),
+        backups_enabled,
+        backups_failing_since,
+        backup_error,
     };
-    content.exposition.view(now, |view| {
+    content.exposition.view(now, |metrics| {
+        let view = metrics.of_any_age();
         let names = Names::of(view);
         let scopes = view.board.scopes().iter();
         let mut scopes: Vec<ScopeRow> =
@@ -36,18 +45,28 @@ pub(super) fn status(content: &Content) -> Status {
         let keys = |account: &String| CredentialsRow {
             account: account.clone(),
             held: facts.keys.contains_key(account),
-            expires: facts.keys.get(account).copied().flatten(),
+            temporary: facts.keys.get(account).is_some_and(|keys| keys.is_temporary),
+            expires: facts.keys.get(account).and_then(|keys| keys.expires),
         };
         let credentials = accounts.into_iter().map(keys).collect();
         let failed = || view.clusters().filter(|(_, cluster)| cluster.state == ClusterState::Error);
+        let stage = content.readiness.stage();
+        let targets = view.board.targets();
+        let is_waiting =
+            |status: &&TargetStatus| status.last_success.is_none() && status.last_failure.is_none();
         Status {
             api_version: API_VERSION,
             version: build_info::VERSION,
-            stage: content.readiness.stage(),
+            stage,
+            waiting: match stage {
+                // Those included that are still to be found.
+                Stage::Starting { waiting } => waiting,
+                Stage::Ready | Stage::Draining => targets.values().filter(is_waiting).count(),
+            },
             as_of: now,
             started: content.vitals.started,
             config: ConfigStatus::clone(&content.config.load()),
-            watched: watched(view, scopes, failed().count()),
+            watched: watched(metrics, scopes, &facts.polled),
             ledger,
             credentials,
             consumers: consumers(view, &names),
@@ -61,34 +80,57 @@ pub(super) fn status(content: &Content) -> Status {
                     code: cluster.reason_code.clone(),
                 })
                 .collect(),
-            targets: view.board.targets().iter().map(|(id, status)| target(&names, id, status)).collect(),
+            targets: targets.iter().map(|(id, status)| target(&names, id, status)).collect(),
         }
     })
 }
 
-fn watched(view: View<'_>, scopes: Vec<ScopeRow>, failed: usize) -> Watched {
+/// Counts of what the latest complete lists have, and how these stand; `polled` is what the settings have polled.
+fn watched(metrics: View<'_>, scopes: Vec<ScopeRow>, polled: &[TargetKind]) -> Watched {
+    let view = metrics.of_any_age();
     let states = || SessionState::ALL.iter().filter(|state| !state.is_ended());
     let active = |counts: &SessionCounts| -> u64 {
         counts.queues().flat_map(|queue| states().map(move |state| counts.get(queue, *state))).sum()
     };
-    Watched {
-        scopes,
-        workspaces: view.workspaces().count(),
-        session_clusters: view.clusters().count(),
-        session_clusters_failed: failed,
-        livy_gateways: view.gateways().count(),
-        livy_sessions_active: view.sessions().map(|(_, sessions)| active(&sessions.counts)).sum(),
+    let mut watched = Watched { scopes, ..Watched::default() };
+    let lists = &mut watched.lists;
+    for (kind, list) in [
+        (TargetKind::Workspaces, &mut lists.workspaces),
+        (TargetKind::SessionClusters, &mut lists.session_clusters),
+        (TargetKind::LivyGateways, &mut lists.livy_gateways),
+        (TargetKind::LivySessions, &mut lists.livy_sessions),
+    ] {
+        let Listing { known, missing, as_of, stale } = metrics.listing(kind);
+        list.enabled = polled.contains(&kind);
+        (list.complete, list.missing, list.as_of, list.stale) = (known, missing, as_of, stale);
     }
+    // Beneath an empty list, there is nothing to be listed.
+    let is_known = |kind, above: Option<usize>| metrics.listing(kind).known > 0 || above == Some(0);
+    let is_told = |kind, above| polled.contains(&kind) && is_known(kind, above);
+    watched.workspaces = is_told(TargetKind::Workspaces, None).then(|| view.workspaces().count());
+    if is_told(TargetKind::SessionClusters, watched.workspaces) {
+        let failed = view.clusters().filter(|(_, cluster)| cluster.state == ClusterState::Error);
+        watched.session_clusters_failed = Some(failed.count());
+        watched.session_clusters = Some(view.clusters().count());
+    }
+    if is_told(TargetKind::LivyGateways, watched.workspaces) {
+        watched.livy_gateways = Some(view.gateways().count());
+    }
+    if is_told(TargetKind::LivySessions, watched.livy_gateways) {
+        let active = view.sessions().map(|(_, sessions)| active(&sessions.counts)).sum();
+        watched.livy_sessions_active = Some(active);
+    }
+    watched
 }
 
 /// Names of what is listed, by id.
-struct Names<'a> {
+pub(super) struct Names<'a> {
     workspaces: HashMap<(&'a str, &'a str), &'a str>,
     gateways: HashMap<(&'a WorkspaceId, &'a str), &'a str>,
 }
 
 impl<'a> Names<'a> {
-    fn of(view: View<'a>) -> Self {
+    pub(super) fn of(view: View<'a>) -> Self {
         let workspaces = view.workspaces();
         let gateways = view.gateways();
         Self {
@@ -109,7 +151,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    fn gateway(&self, id: &GatewayId) -> Place {
+    pub(super) fn gateway(&self, id: &GatewayId) -> Place {
         let name = self.gateways.get(&(&id.workspace, &*id.livy_compute_id));
         Place {
             livy_compute_id: id.livy_compute_id.clone(),

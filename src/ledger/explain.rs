@@ -84,7 +84,7 @@ pub struct Explanation {
     pub pruned: Share,
     /// How many those were.
     pub sessions_pruned: u64,
-    /// The largest shares first, of equal ones the latest created first.
+    /// Those of them, the largest first, of equal ones the latest created first.
     pub largest: Vec<SessionShare>,
 }
 
@@ -210,10 +210,11 @@ fn sessions(
         let share = of_session(row, counter)?;
         explanation.sessions_kept += 1;
         explanation.sessions = explanation.sessions.plus(share);
-        if share == Share::default() {
+        // What is not in the counter, though it was observed, is told by the sums.
+        if share.counted <= 0 {
             continue;
         }
-        explanation.sessions_counted += u64::from(share.counted > 0);
+        explanation.sessions_counted += 1;
         largest.push(Reverse(((share.counted, row.get(1)?, Reverse(row.get(0)?)), share)));
         if largest.len() > limit {
             largest.pop();

@@ -274,7 +274,50 @@ pub struct View<'a> {
     pub(super) stale_after: Duration,
 }
 
+/// How the lists of a kind stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// How many were ever complete.
+    pub known: usize,
+    /// How many targets are without a complete list.
+    pub missing: usize,
+    /// When the oldest of those that are known was true.
+    pub as_of: Option<UnixMillis>,
+    /// How many of them are too old for the metrics.
+    pub stale: usize,
+}
+
 impl<'a> View<'a> {
+    /// The same with all that is known, however old: for who tells how old it is.
+    pub fn of_any_age(self) -> Self {
+        Self { stale_after: Duration::MAX, ..self }
+    }
+
+    /// How the lists of a kind stand, those included that are too old for this view.
+    pub fn listing(self, kind: TargetKind) -> Listing {
+        let Board { workspaces, clusters, gateways, sessions, targets, .. } = self.board;
+        let shows = |id: &WorkspaceId| self.board.shows_workspace(id);
+        let ages: Vec<UnixMillis> = match kind {
+            TargetKind::Workspaces => workspaces.values().map(|list| list.at).collect(),
+            TargetKind::SessionClusters => {
+                clusters.iter().filter(|(id, _)| shows(id)).map(|(_, list)| list.at).collect()
+            }
+            TargetKind::LivyGateways => {
+                gateways.iter().filter(|(id, _)| shows(id)).map(|(_, list)| list.at).collect()
+            }
+            TargetKind::LivySessions => {
+                sessions.iter().filter(|(id, _)| shows(&id.workspace)).map(|(_, list)| list.at).collect()
+            }
+        };
+        let polled = targets.keys().filter(|target| target.kind == kind).count();
+        Listing {
+            known: ages.len(),
+            missing: polled.saturating_sub(ages.len()),
+            as_of: ages.iter().copied().min(),
+            stale: ages.iter().filter(|at| self.withdrawn_at(**at) <= self.now).count(),
+        }
+    }
+
     /// Workspaces that are listed.
     pub fn workspaces(self) -> impl Iterator<Item = (&'a ScopeId, &'a WorkspaceObservation)> {
         let all = self.fresh(&self.board.workspaces);

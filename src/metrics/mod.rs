@@ -20,7 +20,7 @@ mod forms_tests;
 #[cfg(test)]
 mod tests;
 
-pub use board::{Active, Board, Failure, SessionsView, TargetStatus, View};
+pub use board::{Active, Board, Failure, Listing, SessionsView, TargetStatus, View};
 pub use body::Body;
 pub use exposition::{Exposition, Rendered};
 pub use families::catalogue;

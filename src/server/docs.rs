@@ -3,6 +3,7 @@
 
 mod runbooks;
 
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::sync::{LazyLock, OnceLock};
 
@@ -136,6 +137,7 @@ fn as_html(markdown: &str) -> String {
     let events: Vec<Event<'_>> = Parser::new_ext(markdown, Options::ENABLE_TABLES).collect();
     let mut out = Vec::with_capacity(events.len() * 2);
     let mut is_first_cell = false;
+    let mut named = HashSet::from(["main"]);
     let mut tables = 0;
     let mut is_link_kept = Vec::new();
     for (at, event) in events.iter().enumerate() {
@@ -164,8 +166,10 @@ fn as_html(markdown: &str) -> String {
             }
             Event::Code(code) if is_first_cell => {
                 is_first_cell = false;
-                let code = Escaped(code);
-                out.push(Event::InlineHtml(format!("<code id=\"{code}\">{code}</code>").into()));
+                let (is_first, code) = (named.insert(&**code), Escaped(code));
+                // Of several rows that begin with the same word, the first one is what a link finds.
+                let id = if is_first { format!(" id=\"{code}\"") } else { String::new() };
+                out.push(Event::InlineHtml(format!("<code{id}>{code}</code>").into()));
             }
             Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
                 let found = address(dest_url);
@@ -261,6 +265,10 @@ mod tests {
             assert_eq!(troubleshooting.matches(&format!("id=\"{reason}\"")).count(), 1, "{reason}");
         }
         for (name, html) in &pages {
+            let mut seen = HashSet::new();
+            for id in html.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+                assert!(seen.insert(id), "{name}: {id} twice");
+            }
             for link in html.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
                 let Some(link) = link.strip_prefix(INDEX).or_else(|| link.strip_prefix('#').map(|_| link))
                 else {

@@ -1,12 +1,15 @@
 //! What a counter is made of, at `/api/v1/series`. Invariant: what is wrong with a question is told with what is
 //! accepted, and the ledger is asked for what is right alone.
 
+mod page;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 
 use hyper::header::{HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
 use super::status::{API_VERSION, moment, optional_moment};
@@ -28,6 +31,8 @@ pub struct SeriesQuery {
     pub labels: BTreeMap<String, String>,
     /// Sessions to list, 1 to [`LIMIT_MAX`].
     pub limit: usize,
+    /// Whether the answer is to be a page.
+    pub for_people: bool,
 }
 
 /// Why there is no answer.
@@ -41,6 +46,15 @@ pub enum SeriesError {
     Busy,
     /// The ledger could not be read; in words.
     Failed(String),
+    /// One of these, in answer to a question for a page.
+    ForPeople(Box<Self>),
+}
+
+impl SeriesError {
+    /// As a page, where the question was for one.
+    pub fn for_people(self, is_page: bool) -> Self {
+        if is_page { Self::ForPeople(Box::new(self)) } else { self }
+    }
 }
 
 /// An answer that takes its time.
@@ -55,6 +69,10 @@ pub struct SeriesReport {
     pub labels: BTreeMap<String, String>,
     /// Whose it is.
     pub account: String,
+    /// The workspace's name; empty where it is not known.
+    pub workspace_name: String,
+    /// The gateway's name; empty where it is not known.
+    pub livy_gateway_name: String,
     /// What a scrape shows; none while the gateway's counters are not shown.
     pub value: Option<f64>,
     /// Why a scrape shows that: `counted`, `held_at_zero` or `withheld`.
@@ -75,6 +93,9 @@ pub struct SeriesReport {
     pub baseline: BaselinePart,
     /// The sessions that are more than nothing in it, the largest first.
     pub largest: Vec<SessionPart>,
+    /// Whether the answer is to be a page.
+    #[serde(skip)]
+    pub for_people: bool,
 }
 
 /// Exact figures.
@@ -151,28 +172,80 @@ pub struct SessionPart {
 
 /// Reads the part of an address behind its question mark.
 pub(super) fn parse(query: &str) -> Result<SeriesQuery, SeriesError> {
+    let mut for_people = false;
+    read(query, &mut for_people).map_err(|wrong| SeriesError::Wrong(wrong).for_people(for_people))
+}
+
+/// Notes as soon as it is known whether the answer is to be a page, whatever is wrong with the rest.
+fn read(query: &str, for_people: &mut bool) -> Result<SeriesQuery, String> {
     const ACCEPTED: &str =
         "give metric, the metric's labels, and limit if the 20 largest sessions are not enough";
+    // Read as something else, it would be a name that is not there.
+    if let Some(part) = query.split('&').find(|part| percent_decode_str(part).decode_utf8().is_err()) {
+        let name = part.split('=').next().unwrap_or_default();
+        return Err(format!("the parameter {name:?} is not UTF-8; {ACCEPTED}"));
+    }
     let mut parameters = BTreeMap::new();
+    let mut twice = None;
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         if parameters.insert(name.to_string(), value.into_owned()).is_some() {
-            return Err(SeriesError::Wrong(format!("the parameter {name:?} is given twice; {ACCEPTED}")));
+            twice = Some(name);
         }
     }
-    let missing = || SeriesError::Wrong(format!("the parameter metric is missing; {ACCEPTED}"));
+    match parameters.remove("format").as_deref() {
+        None | Some("json") => {}
+        Some("html") => *for_people = true,
+        Some(_) => return Err("format: expected json or html".into()),
+    }
+    if let Some(name) = twice {
+        return Err(format!("the parameter {name:?} is given twice; {ACCEPTED}"));
+    }
+    let missing = || format!("the parameter metric is missing; {ACCEPTED}");
     let metric = parameters.remove("metric").ok_or_else(missing)?;
     let limit = match parameters.remove("limit") {
         None => LIMIT,
         Some(text) => {
-            let wrong = || SeriesError::Wrong(format!("limit: expected a number from 1 to {LIMIT_MAX}"));
+            let wrong = || format!("limit: expected a number from 1 to {LIMIT_MAX}");
             text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(wrong)?
         }
     };
-    Ok(SeriesQuery { metric, labels: parameters, limit })
+    Ok(SeriesQuery { metric, labels: parameters, limit, for_people: *for_people })
 }
 
 /// What is told of it.
 pub(super) fn respond(result: &Result<SeriesReport, SeriesError>) -> Response<Chunks> {
+    let mut response = match result {
+        Ok(report) if report.for_people => page::respond(report),
+        Ok(report) => json(StatusCode::OK, Some(report), None),
+        Err(SeriesError::ForPeople(error)) => {
+            let (status, why) = refusal(error);
+            page::refuse(status, why)
+        }
+        Err(error) => {
+            let (status, why) = refusal(error);
+            json(status, None, Some(why))
+        }
+    };
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+fn refusal(error: &SeriesError) -> (StatusCode, &str) {
+    match error {
+        SeriesError::Wrong(why) => (StatusCode::BAD_REQUEST, why),
+        SeriesError::Unknown(why) => (StatusCode::NOT_FOUND, why),
+        SeriesError::Busy => {
+            let why = "as many questions as may be are being answered; ask again in a second";
+            (StatusCode::SERVICE_UNAVAILABLE, why)
+        }
+        SeriesError::Failed(why) => (StatusCode::INTERNAL_SERVER_ERROR, why),
+        SeriesError::ForPeople(error) => refusal(error),
+    }
+}
+
+fn json(status: StatusCode, report: Option<&SeriesReport>, error: Option<&str>) -> Response<Chunks> {
     #[derive(Serialize)]
     struct Told<'a> {
         api_version: u32,
@@ -181,25 +254,13 @@ pub(super) fn respond(result: &Result<SeriesReport, SeriesError>) -> Response<Ch
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<&'a str>,
     }
-    let (status, error) = match result {
-        Ok(_) => (StatusCode::OK, None),
-        Err(SeriesError::Wrong(why)) => (StatusCode::BAD_REQUEST, Some(why.as_str())),
-        Err(SeriesError::Unknown(why)) => (StatusCode::NOT_FOUND, Some(why.as_str())),
-        Err(SeriesError::Busy) => {
-            let why = "as many questions as may be are being answered; ask again in a second";
-            (StatusCode::SERVICE_UNAVAILABLE, Some(why))
-        }
-        Err(SeriesError::Failed(why)) => (StatusCode::INTERNAL_SERVER_ERROR, Some(why.as_str())),
-    };
-    let told = Told { api_version: API_VERSION, report: result.as_ref().ok(), error };
-    // Texts and numbers: nothing that JSON could not hold.
-    let mut json = serde_json::to_vec(&told).unwrap_or_default();
+    let told = Told { api_version: API_VERSION, report, error };
+    // Texts and numbers: nothing that JSON could not hold. A report is read by people, too; a refusal is one line.
+    let written = if report.is_some() { serde_json::to_vec_pretty(&told) } else { serde_json::to_vec(&told) };
+    let mut json = written.unwrap_or_default();
     json.push(b'\n');
     let mut response = document::guarded(JSON, Chunks::new([json.into()]));
     *response.status_mut() = status;
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    }
     response
 }
 
@@ -218,8 +279,13 @@ mod tests {
     fn a_question_is_a_metric_its_labels_and_a_limit() {
         let query = parse("metric=m&queue=a%26b+c&workspace_id=&limit=1000").unwrap();
         let labels = [("queue", "a&b c"), ("workspace_id", "")].map(|(k, v)| (k.to_owned(), v.to_owned()));
-        assert_eq!(query, SeriesQuery { metric: "m".into(), labels: labels.into(), limit: 1_000 });
-        assert_eq!(parse("metric=m").unwrap().limit, 20);
+        assert_eq!(
+            query,
+            SeriesQuery { metric: "m".into(), labels: labels.into(), limit: 1_000, for_people: false }
+        );
+        assert_eq!(parse("metric=m&format=json").unwrap().limit, 20);
+        assert!(parse("metric=m&format=html").unwrap().for_people);
+        assert_eq!(wrong("metric=m&format=xml"), "format: expected json or html");
     }
 
     #[test]
@@ -228,6 +294,8 @@ mod tests {
         assert!(
             wrong("metric=m&queue=a&queue=b").starts_with("the parameter \"queue\" is given twice; give")
         );
+        assert!(wrong("metric=m&queue=a%FFb").starts_with("the parameter \"queue\" is not UTF-8; give"));
+        assert!(wrong("metric=m&%ff").contains("\"%ff\" is not UTF-8"));
         for limit in ["0", "1001", "-1", "many", "", "18446744073709551616"] {
             assert_eq!(wrong(&format!("metric=m&limit={limit}")), "limit: expected a number from 1 to 1000");
         }
@@ -241,5 +309,18 @@ mod tests {
         assert_eq!(status(SeriesError::Failed(String::new())), 500);
         let busy = respond(&Err(SeriesError::Busy));
         assert_eq!((busy.status().as_u16(), busy.headers()[RETRY_AFTER].to_str().unwrap()), (503, "1"));
+    }
+
+    #[test]
+    fn who_asks_for_a_page_gets_one_whatever_the_answer() {
+        let kind = |response: &Response<Chunks>| {
+            response.headers()[hyper::header::CONTENT_TYPE].to_str().unwrap().to_owned()
+        };
+        let wrong = respond(&Err(parse("format=html&limit=0").unwrap_err()));
+        assert_eq!((wrong.status().as_u16(), kind(&wrong).as_str()), (400, "text/html; charset=utf-8"));
+        let busy = respond(&Err(SeriesError::Busy.for_people(true)));
+        assert_eq!((busy.status().as_u16(), kind(&busy).as_str()), (503, "text/html; charset=utf-8"));
+        assert_eq!(busy.headers()[RETRY_AFTER], "1");
+        assert_eq!(kind(&respond(&Err(SeriesError::Busy.for_people(false)))), JSON);
     }
 }

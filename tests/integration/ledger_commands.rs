@@ -176,5 +176,12 @@ fn a_backup_that_fails_is_counted_and_one_that_is_switched_off_is_not_made() {
         }
     });
     metric("exporter_ledger_last_backup_timestamp_seconds").assert_in(&page, 0.0);
+    // Since when and why, for people and for programs.
+    let status: serde_json::Value = serde_json::from_str(&daemon.get("/api/v1/status").1).unwrap();
+    let told = &status["ledger"];
+    assert!(told["backups_failing_since"].is_string() && told["backups_enabled"] == true, "{told}");
+    let why = told["backup_error"].as_str().unwrap();
+    assert!(why.contains("ledger.db.backup") || why.contains("backup"), "{why}");
+    assert!(daemon.get("/").1.contains("<small>backups fail</small>"));
     daemon.stop();
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use emr_serverless_spark_exporter::clock::Clock;
-use emr_serverless_spark_exporter::sim::{HistoryOrder, WorldConfig};
+use emr_serverless_spark_exporter::sim::{ClusterState, Fault, HistoryOrder, Operation, Scope, WorldConfig};
 use serde_json::{Value, json};
 
 use crate::golden::seeded_world;
@@ -94,6 +94,83 @@ fn fields(value: &Value, names: &mut std::collections::BTreeSet<String>) {
     }
 }
 
+#[test]
+fn in_an_outage_what_was_known_is_told_with_its_age() {
+    const KINDS: [&str; 4] = ["workspaces", "session_clusters", "livy_gateways", "livy_sessions"];
+    const COUNTS: [&str; 5] = [
+        "workspaces",
+        "session_clusters",
+        "session_clusters_failed",
+        "livy_gateways",
+        "livy_sessions_active",
+    ];
+    let lab = Lab::new(world());
+    let cluster = &lab.world().clusters(&lab.world().workspace_ids()[0])[0].id;
+    lab.world().set_cluster_state(cluster, ClusterState::Error, "ResourceNotEnough");
+    let daemon = lab.settings().set("exposition.stale_after", "10s").start();
+    lab.settle(&daemon);
+    let counts = |status: &Value| COUNTS.map(|name| status["watched"][name].clone());
+    let (_, before) = get(&daemon, "/api/v1/status");
+    assert!(counts(&before).iter().all(|count| count.as_u64().is_some_and(|count| count > 0)), "{before:#}");
+
+    lab.simulator.faults().always(Fault::ServerError(500), Scope::any());
+    let after = wait_for("all to be too old for the metrics", || {
+        let (_, status) = get(&daemon, "/api/v1/status");
+        let lists = &status["watched"]["lists"];
+        let is_old = |kind: &&str| {
+            lists[kind]["stale"].as_u64() > Some(0) && lists[kind]["stale"] == lists[kind]["complete"]
+        };
+        if KINDS.iter().all(is_old) { Ok(status) } else { Err(lists.to_string()) }
+    });
+    daemon.until("the gauges to go", |page| match metric("workspace_info").count_in(page) {
+        0 => Ok(()),
+        count => Err(count.to_string()),
+    });
+    assert_eq!(counts(&after), counts(&before));
+    assert_eq!(after["failed_clusters"], before["failed_clusters"]);
+    let names = |status: &Value| -> Vec<Value> {
+        status["targets"].as_array().unwrap().iter().map(|target| target["workspace_name"].clone()).collect()
+    };
+    assert_eq!(names(&after), names(&before));
+    for kind in KINDS {
+        let list = &after["watched"]["lists"][kind];
+        assert!(list["as_of"].is_string() && list["missing"] == 0 && list["enabled"] == true, "{list}");
+    }
+    let page = daemon.get("/").1;
+    assert!(page.matches("<span class=\"old\">as of <time").count() == KINDS.len(), "{page}");
+}
+
+#[test]
+fn what_is_not_polled_and_what_was_never_listed_is_no_number() {
+    let lab = Lab::new(world());
+    lab.simulator.faults().always(Fault::ServerError(500), Scope::of(Operation::ListLivyCompute));
+    let sts = "{type: sts, access_key_id: STS.sim-access-key-id, access_key_secret: sim-sts-secret, \
+               security_token: sim-security-token}";
+    let settings = lab.settings().credentials(sts, &lab.simulator.url());
+    let daemon = settings.set("collectors.session_clusters.enabled", "false").start();
+    let status = wait_for("the first sweeps", || {
+        let (_, status) = get(&daemon, "/api/v1/status");
+        let failing = status["watched"]["lists"]["livy_gateways"]["missing"] == 2;
+        if failing && status["waiting"] == 0 { Ok(status) } else { Err(status.to_string()) }
+    });
+    let watched = &status["watched"];
+    assert_eq!(watched["workspaces"], 2);
+    assert_eq!(
+        (&watched["session_clusters"], &watched["lists"]["session_clusters"]["enabled"]),
+        (&Value::Null, &false.into())
+    );
+    assert_eq!((&watched["livy_gateways"], &watched["livy_sessions_active"]), (&Value::Null, &Value::Null));
+    // A token does end; it only does not say when.
+    assert_eq!(
+        status["credentials"],
+        json!([{"account": "test", "held": true, "temporary": true, "expires": null}])
+    );
+    let page = daemon.get("/").1;
+    for text in ["not watched", "not known yet", "temporary, expiry unknown"] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+}
+
 /// Every counter of the sessions on a page, with the question for it.
 fn questions(page: &Page) -> Vec<(String, f64)> {
     let line = |line: &str| {
@@ -115,6 +192,8 @@ fn explained(daemon: &Daemon, page: &Page) -> Vec<Value> {
         assert_eq!(status, 200, "{path}: {answer}");
         assert_eq!(answer["value"].as_f64(), Some(value), "{path}: {answer:#}");
         assert_eq!(answer["adds_up"], true, "{path}");
+        let (listed, contributing) = (&answer["sessions"]["listed"], &answer["sessions"]["contributing"]);
+        assert!(listed.as_u64() <= contributing.as_u64(), "{path}: {answer:#}");
         let figure = |at: &str| answer.pointer(at).and_then(Value::as_i64).unwrap();
         let listed: i64 =
             answer["largest"].as_array().unwrap().iter().map(|s| s["counted"].as_i64().unwrap()).sum();
@@ -237,6 +316,17 @@ fn what_is_wrong_with_a_question_is_told_with_what_is_accepted() {
     let query = format!(
         "?metric=livy_cu_seconds_total&workspace_id={workspace}&livy_compute_id={gateway}&queue=none"
     );
-    assert_eq!(error(&query), (404, "the gateway has no sessions on this queue".to_owned()));
+    let (status, why) = error(&query);
+    assert_eq!(status, 404);
+    assert!(why.contains("letter by letter") && why.contains("\"root_queue\""), "{why}");
+    assert_eq!(error("?metric=livy_cu_seconds_total&queue=%FF").0, 400);
     assert_eq!(ask("?metric=up").1["api_version"], json!(1));
+
+    // For people, the same as a page; and what is in it, too.
+    let (status, page) = daemon.get(&format!("/api/v1/series{query}&format=html"));
+    assert!(status == 404 && page.contains("&quot;root_queue&quot;") && page.contains("<h1>"), "{page}");
+    let (status, page) =
+        daemon.get(&format!("/api/v1/series{}&format=html", query.replace("queue=none", "queue=root_queue")));
+    let name = &lab.world().gateways(workspace)[0].name;
+    assert!(status == 200 && page.contains("Its sessions") && page.contains(name), "{page}");
 }

@@ -1,6 +1,7 @@
 // Looks at the pages in headless Chromium: node check.mjs BASE SHOTS. For each width and scheme: nothing on the console, nothing
 // wider than the window, no violation that axe-core finds, and a screenshot in SHOTS. Then without JavaScript, and what the
-// names that were made up to run have done. Ends with a line that counts the checks.
+// names that were made up to run have done. With a third argument, the status page alone, its shots under that name: for a world
+// with many targets. Ends with a line that counts the checks.
 import {mkdirSync, readFileSync} from "node:fs";
 import {createRequire} from "node:module";
 import {dirname, join} from "node:path";
@@ -11,7 +12,7 @@ const require = createRequire(join(root, "target/page-tools/package.json"));
 const puppeteer = require("puppeteer-core");
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
-const [base, shots] = process.argv.slice(2);
+const [base, shots, alone] = process.argv.slice(2);
 const WIDTHS = [360, 768, 1280];
 const SCHEMES = ["light", "dark"];
 const INDEX = "/-/docs/";
@@ -52,11 +53,25 @@ async function open(path, {width = 1280, scheme = "light", javascript = true, un
     return page;
 }
 
-/** What axe-core finds; it comes in by the debugger's way, which the page's policy does not concern. */
+function tell() {
+    for (const failure of failures) console.error(failure);
+    console.log(`${checks} checks, ${failures.length} failed`);
+    process.exitCode = failures.length > 0 ? 1 : 0;
+}
+
+/** What axe-core finds, and ids that stand twice; it comes in by the debugger's way, which the page's policy does not concern. */
 async function violations(page) {
     await page.evaluate(axe);
-    const {violations} = await page.evaluate(() => globalThis.axe.run());
-    return violations.map(({id, nodes}) => `${id}: ${nodes.slice(0, 3).map((node) => node.html).join(" | ")}`);
+    const {violations, incomplete} = await page.evaluate(() => globalThis.axe.run());
+    // Of what it cannot decide, ids that stand twice are decided here: whatever refers to them finds the first one.
+    const found = [...violations, ...incomplete.filter(({id}) => id.startsWith("duplicate-id"))];
+    const twice = await page.evaluate(() => {
+        const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
+        return ids.filter((id, index) => ids.indexOf(id) !== index);
+    });
+    return found
+        .map(({id, nodes}) => `${id}: ${nodes.slice(0, 3).map((node) => node.html).join(" | ")}`)
+        .concat(twice.map((id) => `id twice: ${id}`));
 }
 
 async function look(path, name) {
@@ -77,8 +92,30 @@ async function look(path, name) {
     }
 }
 
-mkdirSync(shots, {recursive: true});
-try {
+/** A world with many targets: the page stays short, with what fails open and the rest folded. */
+async function lookAtMany(name) {
+    await look("/", name);
+    const page = await open("/", {width: 375});
+    const seen = await page.evaluate(() => ({
+        height: document.documentElement.scrollHeight,
+        targets: document.querySelectorAll("#targets ~ .groups tbody tr").length,
+        folded: document.querySelectorAll("details.group:not([open])").length,
+    }));
+    check(seen.targets > 100, `${seen.targets} targets`);
+    check(seen.folded > 20, `${seen.folded} workspaces are folded`);
+    // Before it was folded: 22,100.
+    check(seen.height < 11_000, `${seen.height} pixels high at a width of 375`);
+    // What fails is open, and what is folded opens without a script.
+    const opened = await page.evaluate(() => {
+        const group = document.querySelector("details.group:not([open])");
+        group.querySelector("summary").click();
+        return group.open && group.querySelector("table").getBoundingClientRect().height > 0;
+    });
+    check(opened, "a fold does not open");
+    await page.close();
+}
+
+async function lookAtAll() {
     await look("/", "status");
     await look("/-/docs/troubleshooting#denied", "docs");
     const index = await open(INDEX);
@@ -125,6 +162,18 @@ try {
     check(first === "#main", `the first stop is ${first}`);
     await page.close();
 
+    // What a counter is made of has a page, and it leads back and on.
+    const explanation = seen.links.find((link) => link.includes("/api/v1/series")).slice(base.length);
+    await look(explanation, "series");
+    const explained = await open(explanation);
+    const onward = await explained.evaluate(() => [...document.querySelectorAll("a")].map((link) => link.href));
+    for (const link of new Set(onward.map((link) => link.split("#")[0]))) {
+        const answer = await fetch(link);
+        await answer.arrayBuffer();
+        check(answer.status === 200, `${link}: status ${answer.status}`);
+    }
+    await explained.close();
+
     // Without JavaScript it is the same page.
     const still = await open("/", {javascript: false});
     const html = await still.content();
@@ -132,9 +181,12 @@ try {
         check(html.includes(text), `without JavaScript: no ${text}`);
     }
     await still.close();
+}
+
+mkdirSync(shots, {recursive: true});
+try {
+    await (alone ? lookAtMany(alone) : lookAtAll());
 } finally {
     await browser.close();
 }
-for (const failure of failures) console.error(failure);
-console.log(`${checks} checks, ${failures.length} failed`);
-process.exitCode = failures.length > 0 ? 1 : 0;
+tell();

@@ -232,7 +232,8 @@ impl<F: Fetch> Renewal<F> {
         }
         (self.failures, self.latest) = (0, None);
         let Fetched { keys, expiry } = fetched;
-        self.background.observer.on_keys(account, expiry.map(|expiry| expiry.at));
+        let is_temporary = keys.security_token.is_some();
+        self.background.observer.on_keys(account, expiry.map(|expiry| expiry.at), is_temporary);
         let end = expiry.map(|expiry| End {
             instant: Instant::now() + expiry.left,
             wall: self.background.clock.now().saturating_add(millis(expiry.left)),

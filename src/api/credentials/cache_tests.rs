@@ -42,7 +42,7 @@ impl Fetch for Fake {
 struct Seen(Mutex<Vec<Option<UnixMillis>>>);
 
 impl CredentialsObserver for Seen {
-    fn on_keys(&self, account: &str, expires: Option<UnixMillis>) {
+    fn on_keys(&self, account: &str, expires: Option<UnixMillis>, _: bool) {
         assert_eq!(account, "a");
         self.0.lock().unwrap().push(expires);
     }

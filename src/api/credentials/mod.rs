@@ -92,13 +92,14 @@ pub trait CredentialsProvider: fmt::Debug + Send + Sync {
 
 /// Told of the keys that come.
 pub trait CredentialsObserver: Send + Sync {
-    /// The account has keys that last until this time; `None` = they do not expire.
-    fn on_keys(&self, account: &str, expires: Option<UnixMillis>);
+    /// The account has keys that last until this time; `None` = they do not expire, or, where a security token comes with
+    /// them, are temporary and do not say until when.
+    fn on_keys(&self, account: &str, expires: Option<UnixMillis>, is_temporary: bool);
 }
 
 /// For whoever does not care.
 impl CredentialsObserver for () {
-    fn on_keys(&self, _: &str, _: Option<UnixMillis>) {}
+    fn on_keys(&self, _: &str, _: Option<UnixMillis>, _: bool) {}
 }
 
 /// What a provider is made of. It has no `Debug`: secrets may stand in the environment.

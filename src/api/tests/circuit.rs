@@ -158,6 +158,12 @@ async fn a_held_back_request_tells_the_answer_that_is_the_reason() {
         let facts = (failed.code(), failed.request_id(), failed.status());
         assert_eq!(facts, (Some("InvalidAccessKeyId.NotFound"), Some("R-1"), Some(404)));
         assert_eq!(failed.to_string().contains("not sent"), attempt == 1, "{failed}");
+        // When, not in how long: the words are read later.
+        assert_eq!(
+            failed.to_string().contains("the next probe is due at 2026-01-12T10:20:41Z"),
+            attempt == 1,
+            "{failed}"
+        );
     }
     assert_eq!(stub.seen().len(), 1);
     client.list_livy_compute("w").await.unwrap_err().resume().unwrap().wait().await;

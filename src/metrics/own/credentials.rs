@@ -24,7 +24,7 @@ impl CredentialsMetrics {
             expiry: make.float_gauges(
                 "exporter_credentials_expiry_timestamp_seconds",
                 "When the keys in use expire, in seconds since the epoch; they are renewed well ahead of it. \
-                 Absent for keys that do not expire.",
+                 Absent for keys that do not expire, and for temporary ones that are given without their expiry.",
                 &["account"],
             )?,
         })
@@ -38,7 +38,8 @@ impl CredentialsMetrics {
         *watched = now;
     }
 
-    /// An account has keys that last until this time, in ms since the epoch; `None` = they do not expire.
+    /// An account has keys that last until this time, in ms since the epoch; `None` = they do not
+    /// expire, or do not say when.
     pub fn keys(&self, account: &str, expires: Option<UnixMillis>) {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         if watched.contains(account) {

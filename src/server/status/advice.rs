@@ -78,7 +78,7 @@ const fn words(reason: FailureReason) -> (&'static str, &'static str) {
         ),
         FailureReason::Inconsistent => (
             "The pages contradict each other: the list moved while it was read.",
-            "Nothing, if it passes. Else ask the service, with the request id.",
+            "Nothing, if it passes. If it stays, poll less often or tell the service which list it is.",
         ),
         FailureReason::Conflict => (
             "The same workspace is reached through two accounts or regions.",

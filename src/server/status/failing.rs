@@ -1,17 +1,26 @@
-//! What fails now, by reason: what it means and what to do is said once, however many targets it is true of.
+//! What fails now, by reason: what it means and what to do is said once, however many targets it is true of, and so is a
+//! message that they have in common.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
 use super::page::ago;
-use super::text::{Escaped, Of, Short, count, written};
-use super::{FailureRow, Place, Status, TargetRow};
+use super::places::Naming;
+use super::text::{Escaped, Of, When, count, written};
+use super::{FailureRow, Status, TargetRow};
 
-/// The most targets that are shown of a reason.
+/// The most messages that are shown of a reason.
+const MESSAGES_MAX: usize = 3;
+/// The most targets that are shown of a message.
 const TARGETS_MAX: usize = 10;
+/// The most of them that are not folded.
+const OPEN_MAX: usize = 3;
+
+/// A target that fails, and how.
+type Failing<'a> = (&'a TargetRow, &'a FailureRow);
 
 pub(super) fn write(f: &mut Formatter<'_>, status: &Status) -> fmt::Result {
-    let mut reasons: BTreeMap<_, Vec<(&TargetRow, &FailureRow)>> = BTreeMap::new();
+    let mut reasons: BTreeMap<_, Vec<Failing<'_>>> = BTreeMap::new();
     for target in &status.targets {
         if let Some(failure) = target.failure() {
             reasons.entry(failure.reason).or_default().push((target, failure));
@@ -32,44 +41,89 @@ pub(super) fn write(f: &mut Formatter<'_>, status: &Status) -> fmt::Result {
     f.write_str("</div></section>")
 }
 
-fn reason(f: &mut Formatter<'_>, status: &Status, targets: &[(&TargetRow, &FailureRow)]) -> fmt::Result {
+fn reason(f: &mut Formatter<'_>, status: &Status, targets: &[Failing<'_>]) -> fmt::Result {
     let Some((_, first)) = targets.first() else { return Ok(()) };
     write!(
         f,
-        "<article class=\"card failure\"><h3 id=\"{reason}\"><code class=\"bad\">{reason}</code>: {}</h3><p>{}</p>\
-         <p><b>What to do:</b> {} <a href=\"{}\">More about {reason}</a></p><ul>",
+        "<article class=\"card failure\"><h3 id=\"reason-{reason}\"><code class=\"bad\">{reason}</code>: {}</h3>\
+         <p>{}</p><p><b>What to do:</b> {} <a href=\"{}\">More about {reason}</a></p>",
         Of(targets.len(), "target"),
         first.advice.means,
         first.advice.what_to_do,
         Escaped(&first.documentation),
         reason = first.reason,
     )?;
-    for (target, failure) in targets.iter().take(TARGETS_MAX) {
-        write!(
-            f,
-            "<li><span class=\"name\">{}</span> {}<br><small>failing since {}, last success {}</small><br>{}",
-            kind(target.kind),
-            place(&target.place, Some(&target.region)),
-            ago(target.failing_since, status.as_of, "the start"),
-            ago(target.last_success, status.as_of, "never"),
-            Escaped(&failure.message),
-        )?;
-        let facts = [("code", &failure.code), ("request id", &failure.request_id)];
-        let mut separator = "<br>";
-        for (name, fact) in facts.iter().filter_map(|(name, fact)| Some((name, fact.as_deref()?))) {
-            write!(f, "{separator}<small>{name} <code>{}</code></small>", Escaped(fact))?;
-            separator = " ";
+    let mut messages: BTreeMap<String, Vec<Failing<'_>>> = BTreeMap::new();
+    for (target, failure) in targets {
+        messages.entry(in_common(target, failure)).or_default().push((target, failure));
+    }
+    let mut messages: Vec<_> = messages.into_iter().collect();
+    messages.sort_by_key(|(_, targets)| std::cmp::Reverse(targets.len()));
+    let mut left_out = targets.len();
+    for (message, targets) in messages.iter().take(MESSAGES_MAX) {
+        write!(f, "<p class=\"message\">{}</p>", Escaped(message))?;
+        let shown = &targets[..targets.len().min(TARGETS_MAX)];
+        let (open, folded) = shown.split_at(shown.len().min(OPEN_MAX));
+        list(f, status, open)?;
+        if !folded.is_empty() {
+            write!(f, "<details><summary>{} more</summary>", count(folded.len()))?;
+            list(f, status, folded)?;
+            f.write_str("</details>")?;
         }
-        f.write_str("</li>")?;
+        left_out -= shown.len();
     }
-    if let Some(more) = targets.len().checked_sub(TARGETS_MAX).filter(|more| *more > 0) {
+    if left_out > 0 {
         write!(
             f,
-            "<li>and {} more: all of them are in the <a href=\"/api/v1/status\">JSON</a></li>",
-            count(more)
+            "<p>and {} more: all of them are in the <a href=\"/api/v1/status\">JSON</a></p>",
+            count(left_out)
         )?;
     }
-    f.write_str("</ul></article>")
+    f.write_str("</article>")
+}
+
+/// The message without what tells its target, and its request, from others: that is said beside it.
+fn in_common(target: &TargetRow, failure: &FailureRow) -> String {
+    let mut message = failure.message.clone();
+    if let Some(request_id) = failure.request_id.as_deref().filter(|id| !id.is_empty()) {
+        message = message.replace(&format!(", request id {request_id}"), "");
+    }
+    for id in [&target.place.livy_compute_id, &target.place.workspace_id] {
+        if !id.is_empty() {
+            message = message.replace(&format!(" {id}"), " …");
+        }
+    }
+    message.replace(" … …", " …")
+}
+
+fn list(f: &mut Formatter<'_>, status: &Status, targets: &[Failing<'_>]) -> fmt::Result {
+    let naming = Naming::of(status);
+    f.write_str("<ul>")?;
+    for (target, failure) in targets {
+        write!(
+            f,
+            "<li><span class=\"name\">{}</span> {}<small>failing since {}, latest {}; last success {}{}</small></li>",
+            kind(target.kind),
+            naming.place(&target.place, Some(&target.region)),
+            ago(target.failing_since, status.as_of, "the start"),
+            When { at: failure.at, now: status.as_of },
+            ago(target.last_success, status.as_of, "not since the start"),
+            answer(failure),
+        )?;
+    }
+    f.write_str("</ul>")
+}
+
+/// What the service's answer can be found by, where there was one.
+pub(super) fn answer(failure: &FailureRow) -> impl Display + '_ {
+    written(move |f| {
+        for (name, fact) in [("code", &failure.code), ("request id", &failure.request_id)] {
+            if let Some(fact) = fact {
+                write!(f, "; {name} <code>{}</code>", Escaped(fact))?;
+            }
+        }
+        Ok(())
+    })
 }
 
 /// A kind of target in words.
@@ -81,35 +135,4 @@ pub(super) fn kind(kind: &str) -> impl Display + '_ {
         "livy_sessions" => "Livy sessions",
         other => other,
     })
-}
-
-/// Where something is, from the inside out, by name where there is one.
-pub(super) fn place<'a>(place: &'a Place, region: Option<&'a str>) -> impl Display + 'a {
-    written(move |f| {
-        let ids = [
-            (&place.livy_gateway_name, &place.livy_compute_id),
-            (&place.workspace_name, &place.workspace_id),
-        ];
-        let mut separator = "";
-        for (name, id) in ids.iter().filter(|(_, id)| !id.is_empty()) {
-            f.write_str(separator)?;
-            named(f, name, id)?;
-            separator = " <span class=\"soft\">in</span> ";
-        }
-        let Place { account, .. } = place;
-        write!(f, "{separator}<span class=\"soft\">{}", Escaped(account))?;
-        if let Some(region) = region {
-            write!(f, ", {}", Escaped(region))?;
-        }
-        f.write_str("</span>")
-    })
-}
-
-/// A name, cut where it is long, and behind it the id that makes it unique.
-pub(super) fn named(f: &mut Formatter<'_>, name: &str, id: &str) -> fmt::Result {
-    if name.is_empty() {
-        write!(f, "<bdi>{}</bdi>", Escaped(id))
-    } else {
-        write!(f, "<bdi>{}</bdi> <small>({})</small>", Escaped(Short(name)), Escaped(id))
-    }
 }

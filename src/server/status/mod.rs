@@ -4,9 +4,10 @@
 mod advice;
 mod failing;
 mod page;
+mod places;
 mod sections;
-mod tables;
-mod text;
+mod targets;
+pub(super) mod text;
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -15,6 +16,7 @@ use serde::{Serialize, Serializer};
 
 pub use advice::{Advice, advice};
 pub(super) use page::render;
+pub(super) use places::named;
 pub(super) use text::{Escaped, written};
 
 use super::Stage;
@@ -34,6 +36,8 @@ pub struct Status {
     /// How far the exporter has come; in JSON `starting`, `ready` or `draining`.
     #[serde(serialize_with = "stage_name")]
     pub stage: Stage,
+    /// Targets without a first sweep, well ended or not.
+    pub waiting: usize,
     /// When this was so.
     #[serde(serialize_with = "moment")]
     pub as_of: UnixMillis,
@@ -71,21 +75,52 @@ pub struct ConfigStatus {
 /// The most rows of a list that is cut.
 pub const ROWS_MAX: usize = 10;
 
-/// Counts of what the latest complete lists have.
+/// Counts of what the latest complete lists have, however old these are; none where there was no such list yet.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Watched {
     /// Accounts of the settings, each in each of its regions.
     pub scopes: Vec<ScopeRow>,
     /// Workspaces.
-    pub workspaces: usize,
+    pub workspaces: Option<usize>,
     /// Session clusters.
-    pub session_clusters: usize,
+    pub session_clusters: Option<usize>,
     /// Those of them that are in `Error`.
-    pub session_clusters_failed: usize,
+    pub session_clusters_failed: Option<usize>,
     /// Livy gateways.
-    pub livy_gateways: usize,
+    pub livy_gateways: Option<usize>,
     /// Livy sessions that have not ended.
-    pub livy_sessions_active: u64,
+    pub livy_sessions_active: Option<u64>,
+    /// How the lists stand that these counts are of.
+    pub lists: Lists,
+}
+
+/// How the lists of each kind stand.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Lists {
+    /// Of workspaces.
+    pub workspaces: ListState,
+    /// Of session clusters.
+    pub session_clusters: ListState,
+    /// Of Livy gateways.
+    pub livy_gateways: ListState,
+    /// Of Livy sessions.
+    pub livy_sessions: ListState,
+}
+
+/// How the lists of a kind stand.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct ListState {
+    /// Whether they are polled, by the settings.
+    pub enabled: bool,
+    /// Targets with a complete list.
+    pub complete: usize,
+    /// Targets without one.
+    pub missing: usize,
+    /// How many of the complete ones are too old for the metrics, which leave them out.
+    pub stale: usize,
+    /// When the oldest of the complete ones was true.
+    #[serde(serialize_with = "optional_moment")]
+    pub as_of: Option<UnixMillis>,
 }
 
 /// An account in a region.
@@ -115,6 +150,11 @@ pub struct LedgerRow {
     pub last_backup: Option<UnixMillis>,
     /// Whether there are automatic backups.
     pub backups_enabled: bool,
+    /// Since when these fail, if the latest one did.
+    #[serde(serialize_with = "optional_moment")]
+    pub backups_failing_since: Option<UnixMillis>,
+    /// Why the latest one failed, in words.
+    pub backup_error: Option<String>,
 }
 
 /// How the keys of an account stand.
@@ -124,7 +164,9 @@ pub struct CredentialsRow {
     pub account: String,
     /// Whether there are any.
     pub held: bool,
-    /// When they expire; without it, those held do not.
+    /// Whether they are temporary: with a security token.
+    pub temporary: bool,
+    /// When they expire; without it, temporary ones do not say, and others do not.
     #[serde(serialize_with = "optional_moment")]
     pub expires: Option<UnixMillis>,
 }

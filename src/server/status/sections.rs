@@ -2,14 +2,10 @@
 
 use std::fmt::{self, Formatter};
 
-use super::failing::{named, place};
 use super::page::ago;
-use super::tables::bar;
-use super::text::{Bytes, Count, CuHours, Escaped, Short, When, count, in_query};
-use super::{ConsumerRow, CredentialsRow, Place, SessionRow, Status};
-
-/// The counter that consumers are ordered by.
-const COUNTER: &str = "emr_serverless_spark_livy_cu_seconds_total";
+use super::places::{Naming, ids, named, queue};
+use super::text::{Bytes, Count, CuHours, Escaped, When, bar, count};
+use super::{ConsumerRow, CredentialsRow, SessionRow, Status};
 
 /// What is to be said of the settings, if anything is.
 pub(super) fn settings(f: &mut Formatter<'_>, status: &Status) -> fmt::Result {
@@ -40,6 +36,7 @@ pub(super) fn consumers(f: &mut Formatter<'_>, status: &Status) -> fmt::Result {
     if consumers.gateways.is_empty() && consumers.sessions.is_empty() {
         return Ok(());
     }
+    let naming = Naming::of(status);
     f.write_str("<div class=\"grid\">")?;
     let lists = [
         ("gateways", "Top gateways", &consumers.gateways, consumers.gateways_total),
@@ -56,11 +53,11 @@ pub(super) fn consumers(f: &mut Formatter<'_>, status: &Status) -> fmt::Result {
         )?;
         head(f, if id == "gateways" { "Livy gateway" } else { "Queue" })?;
         let most = rows.first().map_or(0.0, |row| row.cu_seconds);
-        rows.iter().try_for_each(|row| consumer(f, row, most))?;
+        rows.iter().try_for_each(|row| consumer(f, naming, row, most))?;
         f.write_str("</tbody></table></section>")?;
     }
     f.write_str("</div>")?;
-    sessions(f, &consumers.sessions)
+    sessions(f, status)
 }
 
 fn section(f: &mut Formatter<'_>, id: &str, title: &str) -> fmt::Result {
@@ -74,43 +71,36 @@ fn head(f: &mut Formatter<'_>, what: &str) -> fmt::Result {
     )
 }
 
-fn consumer(f: &mut Formatter<'_>, row: &ConsumerRow, most: f64) -> fmt::Result {
-    let Place { workspace_id, livy_compute_id, .. } = &row.place;
+fn consumer(f: &mut Formatter<'_>, naming: Naming, row: &ConsumerRow, most: f64) -> fmt::Result {
     f.write_str("<tr><th scope=\"row\">")?;
-    if let Some(queue) = &row.queue {
-        let name = if queue.is_empty() { "(no queue)" } else { queue };
-        write!(
-            f,
-            "<a href=\"/api/v1/series?metric={COUNTER}&amp;workspace_id={}&amp;livy_compute_id={}&amp;queue={}\">\
-             <bdi>{}</bdi></a> <span class=\"soft\">of</span> ",
-            in_query(workspace_id),
-            in_query(livy_compute_id),
-            in_query(queue),
-            Escaped(Short(name)),
-        )?;
+    if let Some(name) = &row.queue {
+        write!(f, "{} <span class=\"soft\">of</span> ", queue(&row.place, name))?;
     }
-    write!(f, "{}", place(&row.place, None))?;
+    write!(f, "{}", naming.place(&row.place, None))?;
     bar(f, if most > 0.0 { row.cu_seconds / most } else { 0.0 })?;
     write!(f, "</th><td class=\"num\">{}</td></tr>", CuHours(row.cu_seconds))
 }
 
-fn sessions(f: &mut Formatter<'_>, sessions: &[SessionRow]) -> fmt::Result {
+fn sessions(f: &mut Formatter<'_>, status: &Status) -> fmt::Result {
+    let sessions = &status.consumers.sessions;
     let Some(most) = sessions.first() else { return Ok(()) };
+    let naming = Naming::of(status);
     section(f, "sessions", "Active sessions")?;
     write!(f, "<table><caption>The largest {}, CU-hours so far</caption>", count(sessions.len()))?;
     head(f, "Livy session")?;
-    for row in sessions {
-        f.write_str("<tr><th scope=\"row\"><span class=\"name\">")?;
-        named(f, &row.name, &row.session_id)?;
+    for SessionRow { place, session_id, name, queue: of, state, cu_seconds } in sessions {
+        write!(f, "<tr><th scope=\"row\"><span class=\"name\">{}</span>", named(name, session_id))?;
         write!(
             f,
-            "</span> {} <span class=\"soft\">on {} of</span> {}",
-            Escaped(row.state),
-            Escaped(&row.queue),
-            place(&row.place, None)
+            " {} <span class=\"soft\">on</span> {} <span class=\"soft\">of</span> {}",
+            Escaped(state),
+            queue(place, of),
+            naming.names(place, None),
         )?;
-        bar(f, if most.cu_seconds > 0.0 { row.cu_seconds / most.cu_seconds } else { 0.0 })?;
-        write!(f, "</th><td class=\"num\">{}</td></tr>", CuHours(row.cu_seconds))?;
+        // The link has the ids of the others.
+        ids(f, [(name, session_id)])?;
+        bar(f, if most.cu_seconds > 0.0 { cu_seconds / most.cu_seconds } else { 0.0 })?;
+        write!(f, "</th><td class=\"num\">{}</td></tr>", CuHours(*cu_seconds))?;
     }
     f.write_str("</tbody></table></section>")
 }
@@ -125,19 +115,21 @@ pub(super) fn clusters(f: &mut Formatter<'_>, status: &Status) -> fmt::Result {
         "<table><caption>{} of {}</caption><thead><tr><th scope=\"col\">Session cluster</th>\
          <th scope=\"col\">Code</th></tr></thead><tbody>",
         count(status.failed_clusters.len()),
-        count(status.watched.session_clusters_failed),
+        count(status.watched.session_clusters_failed.unwrap_or(0)),
     )?;
+    let naming = Naming::of(status);
     for row in &status.failed_clusters {
-        f.write_str("<tr><th scope=\"row\"><span class=\"name\">")?;
-        named(f, &row.name, &row.session_cluster_id)?;
         let code = if row.code.is_empty() { "none given" } else { &row.code };
         write!(
             f,
-            "</span> {} <span class=\"soft\">in</span> {}</th><td>{}</td></tr>",
+            "<tr><th scope=\"row\"><span class=\"name\">{}</span> {} <span class=\"soft\">in</span> {}",
+            named(&row.name, &row.session_cluster_id),
             Escaped(row.kind),
-            place(&row.place, None),
-            Escaped(code),
+            naming.names(&row.place, None),
         )?;
+        let workspace = (&row.place.workspace_name, &row.place.workspace_id);
+        ids(f, [(&row.name, &row.session_cluster_id), workspace])?;
+        write!(f, "</th><td><code>{}</code></td></tr>", Escaped(code))?;
     }
     f.write_str("</tbody></table></section>")
 }
@@ -160,23 +152,40 @@ pub(super) fn ledger(f: &mut Formatter<'_>, status: &Status) -> fmt::Result {
         )?;
     }
     let never = if ledger.backups_enabled { "none yet" } else { "none: ledger.backup_interval is off" };
-    write!(f, "</dd><dt>Last backup</dt><dd>{}</dd></dl></section>", ago(ledger.last_backup, now, never))
+    write!(f, "</dd><dt>Last backup</dt><dd>{}", ago(ledger.last_backup, now, never))?;
+    if let Some(since) = ledger.backups_failing_since {
+        write!(
+            f,
+            " <span class=\"bad\">failing since {}: {}</span>",
+            When { at: since, now },
+            Escaped(ledger.backup_error.as_deref().unwrap_or("see the log")),
+        )?;
+    }
+    f.write_str("</dd></dl></section>")
 }
 
+/// The accounts, each with its regions and how its keys stand.
 pub(super) fn credentials(f: &mut Formatter<'_>, status: &Status) -> fmt::Result {
     section(f, "credentials", "Credentials")?;
     f.write_str(
         "<table><thead><tr><th scope=\"col\">Account</th><th scope=\"col\">Keys</th></tr></thead><tbody>",
     )?;
-    for CredentialsRow { account, held, expires } in &status.credentials {
-        write!(f, "<tr><th scope=\"row\"><bdi>{}</bdi></th><td>", Escaped(account))?;
+    for CredentialsRow { account, held, temporary, expires } in &status.credentials {
+        write!(f, "<tr><th scope=\"row\"><bdi>{}</bdi>", Escaped(account))?;
+        let scopes = status.watched.scopes.iter().filter(|scope| scope.account == *account);
+        for (index, scope) in scopes.enumerate() {
+            let separator = if index == 0 { " " } else { ", " };
+            write!(f, "<small>{separator}{}</small>", Escaped(&scope.region))?;
+        }
+        f.write_str("</th><td>")?;
         match expires {
             Some(at) if *at <= status.as_of => {
                 write!(f, "<span class=\"pill bad\">expired</span> {}", When { at: *at, now: status.as_of })?;
             }
             Some(at) => write!(f, "expire {}", When { at: *at, now: status.as_of })?,
-            None if *held => f.write_str("do not expire")?,
-            None => f.write_str("none yet")?,
+            None if !held => f.write_str("none yet")?,
+            None if *temporary => f.write_str("temporary, expiry unknown")?,
+            None => f.write_str("do not expire")?,
         }
         f.write_str("</td></tr>")?;
     }

@@ -52,7 +52,7 @@ impl Write for Escaping<'_, '_> {
 }
 
 /// A name of at most so many characters.
-pub(super) struct Short<'a>(pub(super) &'a str);
+pub(crate) struct Short<'a>(pub(crate) &'a str);
 
 const CHARACTERS_MAX: usize = 64;
 
@@ -66,14 +66,14 @@ impl Display for Short<'_> {
 }
 
 /// A moment in RFC 3339, to the second.
-pub(super) fn rfc3339(at: UnixMillis) -> Option<String> {
+pub(crate) fn rfc3339(at: UnixMillis) -> Option<String> {
     Some(jiff::Timestamp::from_second(at.div_euclid(1_000)).ok()?.to_string())
 }
 
 /// A moment as a `time` element that tells how long ago it is, or how long it will be.
-pub(super) struct When {
-    pub(super) at: UnixMillis,
-    pub(super) now: UnixMillis,
+pub(crate) struct When {
+    pub(crate) at: UnixMillis,
+    pub(crate) now: UnixMillis,
 }
 
 impl Display for When {
@@ -91,7 +91,7 @@ impl Display for When {
 }
 
 /// Milliseconds in the unit that suits.
-pub(super) struct Span(pub(super) u64);
+pub(crate) struct Span(pub(super) u64);
 
 impl Display for Span {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -105,7 +105,7 @@ impl Display for Span {
 }
 
 /// Bytes in the unit that suits.
-pub(super) struct Bytes(pub(super) u64);
+pub(crate) struct Bytes(pub(super) u64);
 
 impl Display for Bytes {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -118,7 +118,7 @@ impl Display for Bytes {
 }
 
 /// A count with its thousands apart.
-pub(super) struct Count(pub(super) u64);
+pub(crate) struct Count(pub(crate) u64);
 
 impl Display for Count {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -134,12 +134,12 @@ impl Display for Count {
 }
 
 /// As a count.
-pub(super) fn count(of: usize) -> Count {
+pub(crate) fn count(of: usize) -> Count {
     Count(of as u64)
 }
 
 /// CU-seconds as CU-hours, with as many digits as tell something.
-pub(super) struct CuHours(pub(super) f64);
+pub(crate) struct CuHours(pub(crate) f64);
 
 impl Display for CuHours {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "finite and not negative")]
@@ -155,7 +155,7 @@ impl Display for CuHours {
 }
 
 /// `one target`, `2 targets`
-pub(super) struct Of(pub(super) usize, pub(super) &'static str);
+pub(crate) struct Of(pub(crate) usize, pub(crate) &'static str);
 
 impl Display for Of {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -163,8 +163,18 @@ impl Display for Of {
     }
 }
 
+/// A bar of this part of its width.
+pub(crate) fn bar(f: &mut Formatter<'_>, part: f64) -> fmt::Result {
+    let width = (part * 100.0).clamp(0.0, 100.0);
+    write!(
+        f,
+        "<svg class=\"bar\" viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
+         <rect class=\"track\" width=\"100\" height=\"4\"/><rect class=\"fill\" width=\"{width:.1}\" height=\"4\"/></svg>"
+    )
+}
+
 /// Text in the query of an address.
-pub(super) fn in_query(text: &str) -> impl Display + '_ {
+pub(crate) fn in_query(text: &str) -> impl Display + '_ {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
 }
 
