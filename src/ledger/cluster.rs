@@ -51,8 +51,19 @@ pub(super) fn apply(store: &mut Store, sweep: &ClusterSweep) -> Result<(), Ledge
 fn register(connection: &Connection, id: &WorkspaceId) -> rusqlite::Result<WorkspaceTotals> {
     let key = "SELECT coalesce(max(workspace_key), 0) + 1 FROM workspace";
     let key: i64 = connection.query_row(key, [], |row| row.get(0))?;
-    seal::WORKSPACE.put(connection, params![key, id.account, id.workspace_id, None::<i64>])?;
-    Ok(WorkspaceTotals { key, ..WorkspaceTotals::default() })
+    let totals = WorkspaceTotals { key, ..WorkspaceTotals::default() };
+    put(connection, id, &totals)?;
+    Ok(totals)
+}
+
+/// Writes a workspace's own row.
+pub(super) fn put(
+    connection: &Connection,
+    id: &WorkspaceId,
+    workspace: &WorkspaceTotals,
+) -> rusqlite::Result<()> {
+    let row = params![workspace.key, id.account, id.workspace_id, workspace.clusters_complete];
+    seal::WORKSPACE.put(connection, row)
 }
 
 fn count(
@@ -99,9 +110,7 @@ fn count(
         }
         if totals.clusters_complete.is_none() {
             totals.clusters_complete = Some(sweep.at);
-            let WorkspaceId { account, workspace_id } = &sweep.workspace;
-            let row = params![totals.key, account, workspace_id, totals.clusters_complete];
-            seal::WORKSPACE.put(connection, row)?;
+            put(connection, &sweep.workspace, &totals)?;
         }
     }
     Ok(totals)

@@ -25,6 +25,7 @@ mod seal;
 mod session;
 mod snapshot;
 mod store;
+mod take_over;
 mod unwritten;
 mod writer;
 
@@ -50,7 +51,9 @@ pub use snapshot::{GatewayTotals, LedgerSnapshot, SeriesKey, SeriesTotals, Works
 pub use writer::CommitObserver;
 
 use crate::clock::UnixMillis;
-use crate::model::{Baseline, GatewayId, HistoryOrder, ScopeId, SessionCounts, SessionObservation};
+use crate::model::{
+    Baseline, GatewayId, HistoryOrder, ScopeId, SessionCounts, SessionObservation, WorkspaceId,
+};
 use writer::Writer;
 
 /// How a ledger is opened.
@@ -112,6 +115,16 @@ impl Ledger {
     /// Where the commit fails.
     pub async fn watch_scope(&self, scope: ScopeId, now: UnixMillis) -> Result<UnixMillis, LedgerError> {
         self.writer.call(move |store| gateway::watch_scope(store, &scope, now)).await
+    }
+
+    /// Has these workspaces counted under the accounts that they name from now on: what other accounts have counted of
+    /// them goes on there, but for gateways that the account has counted itself. Gives those other accounts, each with
+    /// the workspace. Passes that were begun before go on, and count under the new account.
+    ///
+    /// # Errors
+    /// Where the commit fails; then all stays where it was.
+    pub async fn take_over(&self, workspaces: Vec<WorkspaceId>) -> Result<Vec<WorkspaceId>, LedgerError> {
+        self.writer.call(move |store| take_over::take_over(store, &workspaces)).await
     }
 
     /// Starts a new pass over a gateway's history, registering the gateway where it is new.

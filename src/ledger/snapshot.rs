@@ -22,6 +22,22 @@ pub struct LedgerSnapshot {
     pub sessions: u64,
 }
 
+impl LedgerSnapshot {
+    /// Since when a workspace is known to be watched, under whichever account: what is created in it later has no usage
+    /// from before.
+    pub fn watched_since(&self, workspace: &WorkspaceId) -> Option<UnixMillis> {
+        let first = GatewayId { workspace: workspace.clone(), livy_compute_id: String::new() };
+        let gateways = self.gateways.range(first..).take_while(|(id, _)| id.workspace == *workspace);
+        // The first pass over a gateway that was there before began at its cut.
+        let passes = gateways.filter_map(|(_, gateway)| match gateway.born_watched {
+            false => Some(gateway.baseline_cut),
+            true => gateway.baseline_complete,
+        });
+        let clusters = self.workspaces.get(workspace).and_then(|workspace| workspace.clusters_complete);
+        passes.chain(clusters).min()
+    }
+}
+
 /// What a gateway's sessions add up to.
 #[derive(Clone, Debug)]
 pub struct GatewayTotals {

@@ -1,20 +1,20 @@
 //! What all polls share.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::alone::Polled;
+use super::claims::Claims;
 use super::poll::{self, Sweep};
-use super::{FirstPass, Scope, Settings};
+use super::{FirstPass, Settings};
 use crate::clock::Clock;
 use crate::collect::Notes;
 use crate::ledger::Ledger;
 use crate::metrics::{Exposition, OwnMetrics};
-use crate::model::{ScopeId, Target};
+use crate::model::Target;
 
 /// What polls work with, whatever the settings.
 pub struct Surroundings {
@@ -86,44 +86,5 @@ impl Context {
     pub(super) fn note(&self, notes: &Notes) {
         notes.malformed.iter().for_each(|field| self.own.api.malformed_field(field));
         self.own.api.cut_labels(notes.cut_labels);
-    }
-}
-
-/// Which scope watches a workspace: a workspace that two of them reach must not be counted twice.
-#[derive(Debug, Default)]
-pub(super) struct Claims(Mutex<BTreeMap<String, ScopeId>>);
-
-impl Claims {
-    /// Claims what the settings name by id; they name no workspace twice.
-    pub(super) fn reserve(&self, scope: &Scope) {
-        let mut claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        claims.extend(scope.workspaces.ids.iter().map(|id| (id.clone(), scope.id.clone())));
-    }
-
-    /// Claims a workspace for a scope.
-    ///
-    /// # Errors
-    /// The scope that has it already.
-    pub(super) fn claim(&self, workspace_id: &str, scope: &ScopeId) -> Result<(), ScopeId> {
-        let mut claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match claims.get(workspace_id) {
-            Some(owner) if owner != scope => Err(owner.clone()),
-            Some(_) => Ok(()),
-            None => {
-                claims.insert(workspace_id.to_owned(), scope.clone());
-                Ok(())
-            }
-        }
-    }
-
-    /// Lets go of all workspaces of a scope.
-    pub(super) fn release(&self, scope: &ScopeId) {
-        self.keep(scope, |_| false);
-    }
-
-    /// Lets go of the workspaces of a scope that are no longer listed.
-    pub(super) fn keep(&self, scope: &ScopeId, is_listed: impl Fn(&str) -> bool) {
-        let mut claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        claims.retain(|workspace_id, owner| owner != scope || is_listed(workspace_id));
     }
 }

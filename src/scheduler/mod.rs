@@ -7,6 +7,7 @@
 
 mod alone;
 mod children;
+mod claims;
 mod context;
 mod failure;
 mod first_pass;
@@ -42,6 +43,7 @@ impl Scheduler {
     pub fn start(surroundings: Surroundings, settings: Settings) -> Self {
         let context = Arc::new(Context::new(surroundings, settings));
         let mut scopes = Children::default();
+        context.claims.reserve(context.settings().named());
         poll_scopes(&context, &mut scopes);
         Self { context, scopes: Mutex::new(scopes) }
     }
@@ -56,6 +58,8 @@ impl Scheduler {
             // Its workspaces may be another one's from now on.
             self.context.polled.ended(target).await;
         }
+        // Before anybody follows them, so that what the settings name goes to the account that they name.
+        self.context.claims.reserve(settings.named());
         self.context.settings.send_replace(Arc::new(settings));
         poll_scopes(&self.context, &mut scopes);
     }
@@ -71,8 +75,6 @@ impl Scheduler {
 /// Starts to poll the scopes that are new in the settings.
 fn poll_scopes(context: &Arc<Context>, running: &mut Children<ScopeId>) {
     let settings = context.settings();
-    // Before anything is discovered, so that what the settings name goes to the account that they name.
-    settings.scopes.values().for_each(|scope| context.claims.reserve(scope));
     let wanted = settings.scopes.keys().map(|id| (id.clone(), id)).collect();
     running.reconcile(&context.stop, wanted, |id, stop| {
         let sweep = WorkspacesSweep::new(Arc::clone(context), id.clone());

@@ -43,9 +43,10 @@ pub(super) trait Sweep: Send {
     /// Reads it. The future may be dropped at any point.
     fn sweep(&mut self, round: Round) -> impl Future<Output = Result<(), SweepError>> + Send;
 
-    /// Follows other settings, between two sweeps and without a request. True where these take a sweep at once.
-    fn adopt(&mut self, _settings: &Settings) -> bool {
-        false
+    /// Follows other settings, between two sweeps and without a request. True where these take a sweep at once. The
+    /// future may be dropped at any point.
+    fn adopt(&mut self, _settings: &Settings) -> impl Future<Output = bool> + Send {
+        std::future::ready(false)
     }
 }
 
@@ -57,7 +58,7 @@ pub(super) async fn poll<S: Sweep>(
     stop: CancellationToken,
     first: Expected,
 ) {
-    let Some(alone) = stop.run_until_cancelled(context.polled.alone(&target)).await else { return };
+    let Some(alone) = context.polled.alone(&target, &stop).await else { return };
     let mut first = Some(first);
     let (mut journal, mut resume) = (Journal::default(), None);
     context.exposition.update(|board| _ = board.target(&target));
@@ -72,8 +73,10 @@ pub(super) async fn poll<S: Sweep>(
             _ = settings.changed() => {
                 let now = Arc::clone(&settings.borrow_and_update());
                 timetable.adopt(&target, &now);
-                if now.of(&target).is_some() && sweep.adopt(&now) {
-                    timetable.soon(&target);
+                match stop.run_until_cancelled(follow(&mut sweep, &target, &now)).await {
+                    Some(true) => timetable.soon(&target),
+                    Some(false) => {}
+                    None => break,
                 }
                 continue;
             }
@@ -100,6 +103,14 @@ pub(super) async fn poll<S: Sweep>(
         context.exposition.update(|board| board.remove_target(&target));
     }
     drop(alone);
+}
+
+/// Has a sweep follow other settings, in no more time than it may take itself; true where these take one at once.
+async fn follow<S: Sweep>(sweep: &mut S, target: &Target, settings: &Settings) -> bool {
+    let Some((collector, _)) = settings.of(target) else { return false };
+    let adopted = tokio::time::timeout(collector.deadline, sweep.adopt(settings)).await;
+    // What could not be followed in time is left to the sweep, which says why.
+    adopted.unwrap_or(true)
 }
 
 /// One sweep, within its deadline and whatever becomes of it.

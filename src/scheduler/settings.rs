@@ -38,6 +38,14 @@ pub struct Scope {
 }
 
 impl Settings {
+    /// The workspaces that they name by id, each with whom they name it for.
+    pub(super) fn named(&self) -> BTreeMap<String, ScopeId> {
+        let ids = |scope: &Arc<Scope>| {
+            scope.workspaces.ids.iter().map(|id| (id.clone(), scope.id.clone())).collect::<Vec<_>>()
+        };
+        self.scopes.values().flat_map(ids).collect()
+    }
+
     /// How a target is polled, and by whom; `None` where it is not, any more or for now.
     pub(super) fn of(&self, target: &Target) -> Option<(Collector, &Arc<Scope>)> {
         let Collectors { workspaces, session_clusters, livy_gateways, livy_sessions } = &self.collectors;

@@ -9,6 +9,7 @@ mod opening;
 mod oracle;
 mod pruning;
 mod safety;
+mod take_over;
 
 use std::path::Path;
 use std::sync::Arc;

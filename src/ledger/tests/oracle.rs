@@ -28,6 +28,12 @@ enum Step {
         gateway: u8,
         sessions: Vec<Seen>,
         complete: bool,
+        /// The workspace passes to this account while it is under way.
+        passes_to: Option<u8>,
+    },
+    /// The workspace passes to an account, which may have it already.
+    Pass {
+        account: u8,
     },
     /// The next session of this id is another one, created later.
     Rebirth {
@@ -98,13 +104,16 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         figures,
         state,
     });
-    let sweep = (0_u8..3, prop::collection::vec(seen, 0..8), prop::bool::weighted(0.4))
-        .prop_map(|(gateway, sessions, complete)| Step::Sweep { gateway, sessions, complete });
+    let passes_to = prop::option::weighted(0.1, 0_u8..3);
+    let sweep = (0_u8..3, prop::collection::vec(seen, 0..8), prop::bool::weighted(0.4), passes_to).prop_map(
+        |(gateway, sessions, complete, passes_to)| Step::Sweep { gateway, sessions, complete, passes_to },
+    );
     let step = prop_oneof![
         12 => sweep,
         3 => (0_u8..3, 0..IDS, 1_i64..800).prop_map(|(gateway, id, later)| Step::Rebirth { gateway, id, later }),
         3 => (0_u8..3, 0_i64..4_000).prop_map(|(gateway, before)| Step::Prune { gateway, before }),
         1 => (0_u8..3).prop_map(|gateway| Step::Release { gateway }),
+        2 => (0_u8..3).prop_map(|account| Step::Pass { account }),
         1 => Just(Step::Restart),
         1 => Just(Step::Backup),
         1 => Just(Step::Restore),
@@ -203,7 +212,9 @@ struct Trial {
     ledger: Option<Ledger>,
     gateways: [Gateway; 3],
     births: Births,
-    backup: Option<[Gateway; 3]>,
+    /// Which account has the workspace.
+    owner: u8,
+    backup: Option<([Gateway; 3], u8)>,
     passes: BTreeMap<u8, Pass>,
     restores: i64,
 }
@@ -218,6 +229,7 @@ impl Trial {
             ledger,
             gateways: Default::default(),
             births: Births::new(),
+            owner: 0,
             backup: None,
             passes: BTreeMap::new(),
             restores: 0,
@@ -230,7 +242,10 @@ impl Trial {
 
     async fn step(&mut self, step: &Step) {
         match step {
-            Step::Sweep { gateway, sessions, complete } => self.sweep(*gateway, sessions, *complete).await,
+            Step::Sweep { gateway, sessions, complete, passes_to } => {
+                self.sweep(*gateway, sessions, *complete, *passes_to).await;
+            }
+            Step::Pass { account } => self.pass_to(*account).await,
             Step::Rebirth { gateway, id, later } => {
                 // Only what is no longer listed is born again, so the ledger must have let go of it.
                 if !self.gateways[usize::from(*gateway)].sessions.contains_key(id) {
@@ -243,7 +258,7 @@ impl Trial {
                 assert_eq!(pruned, self.gateways[usize::from(*gateway)].prune(*before));
             }
             Step::Release { gateway } => {
-                let id = super::gateway(&format!("g{gateway}"));
+                let id = self.id(*gateway);
                 let snapshot = self.ledger().snapshot();
                 let Some(totals) = snapshot.gateways.get(&id) else { return };
                 let keys = totals.series.values().map(|series| series.key).collect();
@@ -258,7 +273,7 @@ impl Trial {
             Step::Backup => {
                 let _ = std::fs::remove_file(self.path("copy.db"));
                 back_up(&self.path("l.db"), &self.path("copy.db")).unwrap();
-                self.backup = Some(self.gateways.clone());
+                self.backup = Some((self.gateways.clone(), self.owner));
             }
             Step::Restore => self.restore(),
         }
@@ -266,7 +281,7 @@ impl Trial {
 
     fn restore(&mut self) {
         let Some(backup) = &self.backup else { return };
-        self.gateways = backup.clone();
+        (self.gateways, self.owner) = backup.clone();
         for gateway in &mut self.gateways {
             gateway.resweep = true;
             gateway.held = gateway.held.map(|seen| seen.map(|_| false));
@@ -277,17 +292,34 @@ impl Trial {
         restore(&self.path("l.db"), Some(&self.path("copy.db")), self.restores * 1_000).unwrap();
         self.ledger = Some(open_as(&self.path("l.db"), self.baseline));
         // A gateway that the copy does not have is new again, and not marked.
-        for (number, gateway) in self.gateways.iter_mut().enumerate() {
+        let known = self.ledger().snapshot();
+        for number in 0..3 {
+            let id = self.id(number);
+            let gateway = &mut self.gateways[usize::from(number)];
             gateway.resweep &= gateway.pass > 0;
-            let known = self.ledger.as_ref().unwrap().snapshot();
-            assert_eq!(known.gateways.contains_key(&super::gateway(&format!("g{number}"))), gateway.pass > 0);
+            assert_eq!(known.gateways.contains_key(&id), gateway.pass > 0);
         }
     }
 
-    async fn sweep(&mut self, number: u8, sessions: &[Seen], complete: bool) {
+    /// The name of a gateway, now.
+    fn id(&self, number: u8) -> GatewayId {
+        let workspace = WorkspaceId { account: format!("a{}", self.owner), ..workspace() };
+        GatewayId { workspace, livy_compute_id: format!("g{number}") }
+    }
+
+    async fn pass_to(&mut self, account: u8) {
+        self.owner = account;
+        self.ledger().take_over(vec![self.id(0).workspace]).await.unwrap();
+    }
+
+    async fn sweep(&mut self, number: u8, sessions: &[Seen], complete: bool, passes_to: Option<u8>) {
         let ledger = self.ledger.clone().unwrap();
+        let found = Discovered { gateway: self.id(number), ..old("") };
+        let pass = ledger.begin_pass(found, CUT).await.unwrap();
+        if let Some(account) = passes_to {
+            self.pass_to(account).await;
+        }
         let gateway = &mut self.gateways[usize::from(number)];
-        let pass = ledger.begin_pass(old(&format!("g{number}")), CUT).await.unwrap();
         gateway.pass += 1;
         let birth = |id| self.births.get(&(number, id)).copied().unwrap_or_else(|| first_birth(id));
         let page = sessions.iter().map(|seen| gateway.see(seen, birth(seen.id), self.baseline)).collect();
@@ -308,8 +340,8 @@ impl Trial {
 
     fn compare(&self) {
         let snapshot = self.ledger().snapshot();
-        for (number, expected) in self.gateways.iter().enumerate() {
-            let Some(found) = snapshot.gateways.get(&gateway(&format!("g{number}"))) else {
+        for (number, expected) in (0..).zip(&self.gateways) {
+            let Some(found) = snapshot.gateways.get(&self.id(number)) else {
                 assert!(expected.sessions.is_empty());
                 continue;
             };
@@ -327,6 +359,8 @@ impl Trial {
                 assert_eq!(found.series.get(*name).map(|series| series.held), expected.held[queue]);
             }
         }
+        let owner = self.id(0).workspace;
+        assert!(snapshot.gateways.keys().all(|id| id.workspace == owner), "all under one account");
         let kept: usize = self.gateways.iter().map(|gateway| gateway.sessions.len()).sum();
         assert_eq!(snapshot.sessions, kept as u64);
     }

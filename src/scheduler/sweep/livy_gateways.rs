@@ -72,7 +72,7 @@ impl Sweep for GatewaysSweep {
         Ok(())
     }
 
-    fn adopt(&mut self, settings: &Settings) -> bool {
+    async fn adopt(&mut self, settings: &Settings) -> bool {
         self.reconcile(settings);
         false
     }

@@ -1,7 +1,7 @@
 //! The workspaces of an account in a region, as ListWorkspaces has them or as the settings name them; beneath each, its
 //! session clusters and Livy gateways.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{ClustersSweep, GatewaysSweep, Workspace};
 use crate::clock::UnixMillis;
 use crate::config::WorkspaceFilter;
-use crate::model::{FailureReason, ScopeId, Target, TargetKind, WorkspaceObservation};
+use crate::model::{FailureReason, ScopeId, Target, TargetKind, WorkspaceId, WorkspaceObservation};
 use crate::scheduler::children::Children;
 use crate::scheduler::list::{keep_known, read_list};
 use crate::scheduler::poll::{Round, Sweep};
@@ -27,6 +27,8 @@ pub(in crate::scheduler) struct WorkspacesSweep {
     listed: Option<UnixMillis>,
     /// Since when the scope is watched, as far as that was asked for.
     watched_since: Option<UnixMillis>,
+    /// Watched workspaces of which the ledger has handed over what other accounts had counted.
+    taken_over: BTreeSet<String>,
 }
 
 impl WorkspacesSweep {
@@ -38,6 +40,7 @@ impl WorkspacesSweep {
             known: BTreeMap::new(),
             listed: None,
             watched_since: None,
+            taken_over: BTreeSet::new(),
         }
     }
 
@@ -56,6 +59,43 @@ impl WorkspacesSweep {
         conflicts
     }
 
+    /// Lets go of all workspaces but these.
+    fn let_go(&mut self, rows: &[WorkspaceObservation]) {
+        let stays = |id: &str| rows.iter().any(|row| row.workspace_id == id);
+        self.children.keep(|(_, id)| stays(id));
+        self.taken_over.retain(|id| stays(id));
+        // Once its targets are told to end, and not before, another scope may have a workspace.
+        self.context.claims.keep(&self.scope, stays);
+    }
+
+    /// Takes over what other accounts have counted of those of these workspaces that are new here: once nobody counts
+    /// there any more, and before anything beneath them begins. Of the others nothing is asked.
+    async fn take_over(&mut self, rows: &[WorkspaceObservation]) -> Result<(), SweepError> {
+        let ids = rows.iter().map(|row| &row.workspace_id);
+        let new: BTreeSet<String> = ids.filter(|id| !self.taken_over.contains(*id)).cloned().collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let Context { polled, ledger, .. } = &*self.context;
+        polled.ended_elsewhere(&self.scope, &new).await;
+        let owned = new.iter().map(|id| self.workspace(id)).collect();
+        for WorkspaceId { account, workspace_id } in ledger.take_over(owned).await? {
+            let (from, to) = (account, &self.scope.account);
+            tracing::info!(
+                workspace_id,
+                from,
+                to,
+                "what was counted of the workspace passes to another account"
+            );
+        }
+        self.taken_over.extend(new);
+        Ok(())
+    }
+
+    fn workspace(&self, id: &str) -> WorkspaceId {
+        WorkspaceId { account: self.scope.account.clone(), workspace_id: id.to_owned() }
+    }
+
     fn start(context: &Arc<Context>, kind: TargetKind, workspace: Workspace, stop: CancellationToken) {
         let target = Target::of_workspace(kind, &workspace.scope, &workspace.workspace_id);
         if kind == TargetKind::LivyGateways {
@@ -72,8 +112,12 @@ impl WorkspacesSweep {
         kinds.extend(settings.collectors.session_clusters.map(|_| TargetKind::SessionClusters));
         kinds.extend(settings.collectors.livy_gateways.map(|_| TargetKind::LivyGateways));
         let mut wanted = BTreeMap::new();
+        let ledger = self.context.ledger.snapshot();
         for (row, kind) in rows.iter().flat_map(|row| kinds.iter().map(move |kind| (row, *kind))) {
             let (scope, workspace_id) = (self.scope.clone(), row.workspace_id.clone());
+            // Another account may have watched it before this one was.
+            let before = ledger.watched_since(&self.workspace(&workspace_id));
+            let watched_since = before.map_or(watched_since, |before| watched_since.min(before));
             let workspace = Workspace { scope, workspace_id, watched_since };
             wanted.insert((kind, row.workspace_id.clone()), (kind, workspace));
         }
@@ -98,23 +142,40 @@ impl WorkspacesSweep {
     }
 
     /// Watches what the settings choose of what is known; returns what somebody else watches.
-    fn watch(
+    async fn watch(
         &mut self,
         settings: &Settings,
         filter: &WorkspaceFilter,
         watched_since: UnixMillis,
-        now: UnixMillis,
-    ) -> Vec<String> {
+    ) -> Result<Vec<String>, SweepError> {
+        let conflicts = self.watch_free(settings, filter, watched_since).await?;
+        if conflicts.is_empty() || filter.ids.is_empty() {
+            return Ok(conflicts);
+        }
+        // What the settings name for this scope is let go by whoever has it; this one has just done the same.
+        self.context.claims.vacated(&self.scope).await;
+        self.watch_free(settings, filter, watched_since).await
+    }
+
+    /// The same of what nobody else watches now.
+    async fn watch_free(
+        &mut self,
+        settings: &Settings,
+        filter: &WorkspaceFilter,
+        watched_since: UnixMillis,
+    ) -> Result<Vec<String>, SweepError> {
         let mut rows = self.chosen(filter);
         let conflicts = self.claim(&mut rows);
-        self.reconcile(settings, &rows, watched_since);
-        // Once its targets are told to end, and not before, another scope may have a workspace.
-        self.context.claims.keep(&self.scope, |id| rows.iter().any(|row| row.workspace_id == id));
+        self.let_go(&rows);
+        let taken_over = self.take_over(&rows).await;
+        if taken_over.is_ok() {
+            self.reconcile(settings, &rows, watched_since);
+        }
         // What is named is known without a list; what was listed is as old as the list.
-        if let Some(at) = if filter.discover { self.listed } else { Some(now) } {
+        if let Some(at) = if filter.discover { self.listed } else { Some(self.context.clock.now()) } {
             self.context.exposition.update(|board| board.set_workspaces(&self.scope, at, rows));
         }
-        conflicts
+        taken_over.map(|()| conflicts)
     }
 
     async fn discover(&mut self, round: &Round) -> Result<(), SweepError> {
@@ -151,7 +212,7 @@ impl Sweep for WorkspacesSweep {
             if !filter.ids.is_empty() && self.children.is_empty() {
                 // What the settings name does not wait for a list that may be refused.
                 let watched_since = self.watched_since(begun).await?;
-                self.reconcile(&round.settings, &self.chosen(filter), watched_since);
+                self.watch(&round.settings, filter, watched_since).await?;
             }
             self.discover(&round).await?;
         }
@@ -159,7 +220,7 @@ impl Sweep for WorkspacesSweep {
         // The list may have taken long, and what is chosen of it may be another thing by now.
         let settings = self.context.settings();
         let Some(scope) = settings.scopes.get(&self.scope) else { return Ok(()) };
-        let conflicts = self.watch(&settings, &scope.workspaces, watched_since, self.context.clock.now());
+        let conflicts = self.watch(&settings, &scope.workspaces, watched_since).await?;
         if conflicts.is_empty() {
             return Ok(());
         }
@@ -171,16 +232,19 @@ impl Sweep for WorkspacesSweep {
         Err(SweepError::new(FailureReason::Conflict, message))
     }
 
-    fn adopt(&mut self, settings: &Settings) -> bool {
+    async fn adopt(&mut self, settings: &Settings) -> bool {
         let Some(scope) = settings.scopes.get(&self.scope) else { return false };
         if !scope.workspaces.discover {
             // Should it be asked for again one day, it is asked for anew.
             (self.known, self.listed) = (BTreeMap::new(), None);
         }
         let Some(watched_since) = self.watched_since else { return false };
-        let conflicts = self.watch(settings, &scope.workspaces, watched_since, self.context.clock.now());
-        // Where another one is about to let go of a workspace; where not, the sweep says so.
-        !conflicts.is_empty() || scope.workspaces.discover && self.listed.is_none()
+        match self.watch(settings, &scope.workspaces, watched_since).await {
+            // Where another one is about to let go of a workspace; where not, the sweep says so.
+            Ok(conflicts) => !conflicts.is_empty() || scope.workspaces.discover && self.listed.is_none(),
+            // The sweep tries again, and says what the ledger says.
+            Err(_) => true,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which workspaces are watched: by tags, by id, by one account each, and without a restart when that changes.
 
+use emr_serverless_spark_exporter::ledger;
 use emr_serverless_spark_exporter::sim::{AccessKey, Fault, Operation, Options, Scope, WorldConfig};
 
 use crate::harness::{Daemon, HOUR, Lab, Matcher, Page, metric, world};
@@ -141,8 +142,8 @@ fn a_workspace_that_two_accounts_reach_is_counted_by_one_and_an_error_of_the_oth
     let (lab, accounts) = two_accounts();
     let conflict =
         metric("exporter_sweep_failure_info").label("target", "workspaces").label("reason", "conflict");
-    // Which of the two is first changes from start to start, and the ledger comes to know both; a page with a series
-    // twice is refused as it is read.
+    // Which of the two is first changes from start to start, and what was counted goes to it; a page with a series twice
+    // is refused as it is read.
     for _ in 0..5 {
         let daemon = lab.settings_for(&accounts).start();
         daemon.until_is(&conflict, 1.0);
@@ -157,6 +158,8 @@ fn a_workspace_that_two_accounts_reach_is_counted_by_one_and_an_error_of_the_oth
             assert!(status.contains(words) && daemon.log().contains(words), "{words}: {status}");
         }
         daemon.kill();
+        let counted = ledger::inspect(&lab.ledger()).unwrap().totals;
+        assert_eq!((counted.gateways.len(), counted.workspaces.len()), (4, 2), "each under one account");
     }
     // The way out that the message names: what one names the other has not.
     let [first, second] = &lab.world().workspace_ids()[..] else { panic!() };

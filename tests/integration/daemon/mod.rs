@@ -7,6 +7,7 @@ mod discovery;
 mod failing;
 mod limits;
 mod network;
+mod owners;
 mod policy;
 mod refusing;
 mod reloading;
