@@ -9,7 +9,7 @@ use crate::harness::{HOUR, Lab, MINUTE, counters, metric, world};
 #[test]
 fn a_queue_that_appears_later_is_shown_at_zero_first() {
     let lab = Lab::new(world());
-    let daemon = lab.settings().set("exposition.zero_hold", "3s").start();
+    let daemon = lab.settings().set("exposition.zero_hold", "6s").start();
     lab.settle(&daemon);
     let gateway = &lab.world().gateways(&lab.world().workspace_ids()[0])[0].id;
     assert!(lab.world().add_queue(gateway, "late_queue", lab.world().clock().now()));

@@ -27,7 +27,10 @@ const SECRETS: [&str; 7] = [
 fn file(lab: &Lab, name: &str, text: &str) -> PathBuf {
     let path = lab.directory.path().join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(&path, text).unwrap();
+    // In one step: a running daemon that looks meanwhile finds all of it, or what was there before.
+    let whole = path.with_extension("whole");
+    fs::write(&whole, text).unwrap();
+    fs::rename(&whole, &path).unwrap();
     path
 }
 
