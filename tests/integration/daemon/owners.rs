@@ -315,7 +315,7 @@ fn a_hand_over_that_the_disk_has_no_room_for_is_made_up_for() {
         std::fs::metadata(file).map_or(0, |found| found.len())
     };
     // Not one more page of the log. That the region is watched by this name is known, and takes none.
-    daemon.limit_files(&size("-wal").to_string());
+    daemon.limit(&format!("fsize={}:unlimited", size("-wal")));
     rename(&settings, "renamed", "test");
     reload(&daemon);
     let failure =
@@ -325,7 +325,7 @@ fn a_hand_over_that_the_disk_has_no_room_for_is_made_up_for() {
     assert_eq!(counters(&page).len(), 0, "nothing is shown that is not known to be theirs");
     assert_eq!(metric("exporter_sweep_success").label("target", "livy_sessions").count_in(&page), 0);
     assert_eq!(owners(&lab), BTreeMap::from([("renamed".to_owned(), 6)]));
-    daemon.limit_files("unlimited");
+    daemon.limit("fsize=unlimited:unlimited");
     let page = watch.until_owned(&lab, &daemon, "test");
     watch.assert_all_in(&page);
     lab.advance(HOUR);
