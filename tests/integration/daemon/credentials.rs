@@ -223,7 +223,9 @@ fn where_no_source_serves_each_is_named_and_one_that_comes_up_is_taken() {
     file(&lab, ".alibabacloud/credentials.ini", &filled(&lab, INI));
     until_logged(&daemon, "keys are to be had again");
     lab.settle(&daemon);
-    assert_eq!(lab.simulator.identity().served(Issuer::AssumeRole), 1);
+    // A file that comes in the midst of a look counts as changed behind it, and is read once more.
+    let served = lab.simulator.identity().served(Issuer::AssumeRole);
+    assert!((1..=2).contains(&served), "{served}");
 }
 
 #[test]
