@@ -39,7 +39,7 @@ fn a_queue_that_appears_later_is_shown_at_zero_first() {
     });
     // As seen from here; a machine that is busy may see its begin late.
     let held = first_seen.unwrap().elapsed();
-    assert!(zeros > 10 && held > Duration::from_secs(2), "held for {held:?}, {zeros} looks");
+    assert!(zeros > 10 && held > Duration::from_secs(4), "held for {held:?}, {zeros} looks");
     lab.truth().equals(&page).unwrap();
     // Others of the gateway were never held back.
     lab.settle(&daemon);

@@ -220,12 +220,14 @@ fn where_no_source_serves_each_is_named_and_one_that_comes_up_is_taken() {
         0.0,
         "nothing was sent without keys"
     );
+    // A file that comes between the look at it and its reading is read once more: not to be met with keys, as they are counted.
+    lab.simulator.identity().refuse(Issuer::AssumeRole, 500, "NotYet");
     file(&lab, ".alibabacloud/credentials.ini", &filled(&lab, INI));
+    until_logged(&daemon, "NotYet");
+    lab.simulator.identity().allow(Issuer::AssumeRole);
     until_logged(&daemon, "keys are to be had again");
     lab.settle(&daemon);
-    // A file that comes in the midst of a look counts as changed behind it, and is read once more.
-    let served = lab.simulator.identity().served(Issuer::AssumeRole);
-    assert!((1..=2).contains(&served), "{served}");
+    assert_eq!(lab.simulator.identity().served(Issuer::AssumeRole), 1);
 }
 
 #[test]
