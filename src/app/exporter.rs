@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +15,7 @@ use super::common::Common;
 use super::descriptors;
 use super::fleet::{Fleet, scope_ids};
 use super::reload::{self, Reload, Reloader};
+use super::serving::ServingThreads;
 use super::vitals::Vitals;
 use crate::api::wire::malformed_names;
 use crate::build_info;
@@ -37,6 +39,7 @@ pub struct Exporter {
     stop: CancellationToken,
     tasks: JoinSet<()>,
     drain_delay: Duration,
+    serving: ServingThreads,
 }
 
 impl Exporter {
@@ -65,7 +68,9 @@ impl Exporter {
         let room = common.room();
         room.look().await;
 
-        let listeners = listen(&config.web, handed).await?;
+        let serving = ServingThreads::start()?;
+        let listening = serving.handle.spawn(listen(config.web.clone(), handed));
+        let listeners = listening.await.map_err(|_| AppError::Defect)??;
         let (wishes, asked) = reload::wishes();
         let is_enabled = config.web.enable_lifecycle && reload.is_some();
         let lifecycle = is_enabled.then(|| Arc::new(wishes) as Arc<dyn Lifecycle>);
@@ -78,9 +83,9 @@ impl Exporter {
         let backups = common.backups(&config, interval);
         let stop = CancellationToken::new();
         let addresses = announce(&listeners, web.as_ref());
-        let serving = front.run(listeners, stop.clone(), config.web.drain_timeout);
+        let answering = front.run(listeners, stop.clone(), config.web.drain_timeout);
         let mut tasks = JoinSet::new();
-        tasks.spawn(serving);
+        tasks.spawn_on(answering, &serving.handle);
         tasks.spawn(publisher.run(stop.clone()));
         tasks.spawn(room.run(stop.clone()));
         tasks.spawn(backups.run(stop.clone()));
@@ -109,12 +114,28 @@ impl Exporter {
             // What it would change is waited on elsewhere.
             None => reloads.spawn(stop_reloads.clone().cancelled_owned().map(|()| drop(reloader))),
         };
-        Ok(Self { addresses, readiness, scheduler, ledger, stop_reloads, reloads, stop, tasks, drain_delay })
+        Ok(Self {
+            addresses,
+            readiness,
+            scheduler,
+            ledger,
+            stop_reloads,
+            reloads,
+            stop,
+            tasks,
+            drain_delay,
+            serving,
+        })
     }
 
     /// Where it listens by IP.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The threads that serve.
+    pub(super) fn serving(&self) -> Handle {
+        self.serving.handle.clone()
     }
 
     /// Waits for the end of a part that is not to end before [`Self::stop`]: without it the rest would only seem to live.
@@ -156,7 +177,7 @@ fn limits(web: &config::Web) -> config::WebLimits {
 }
 
 /// Takes the sockets that are handed over, or opens those of the settings.
-async fn listen(web: &config::Web, handed: Handed) -> Result<Vec<Listener>, BindError> {
+async fn listen(web: config::Web, handed: Handed) -> Result<Vec<Listener>, BindError> {
     if web.systemd_socket {
         return handed.listen();
     }

@@ -17,6 +17,7 @@ mod publish;
 mod reload;
 mod room;
 mod series;
+mod serving;
 mod shutdown;
 mod snapshot;
 mod status;
@@ -129,7 +130,7 @@ pub async fn serve(
             return Ok(());
         }
     };
-    let supervisor = supervisor::Supervisor::start();
+    let supervisor = supervisor::Supervisor::start(exporter.serving());
     let ended = tokio::select! {
         () = &mut ended => Ok(()),
         defect = exporter.defect() => Err(defect),

@@ -1,6 +1,7 @@
 //! What systemd is told. Invariant: without systemd, nothing; and that it cannot be told is no reason to end.
 
 use sd_notify::NotifyState;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 /// A daemon that listens, as systemd sees it.
@@ -9,8 +10,9 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Tells that the daemon has started, and that it lives, for as long as systemd wants to know (`WatchdogSec=`).
-    pub(super) fn start() -> Self {
+    /// Tells that the daemon has started, and that it lives, for as long as systemd wants to know (`WatchdogSec=`): the threads
+    /// of the caller, and those that serve.
+    pub(super) fn start(serving: Handle) -> Self {
         tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
         let watchdog = sd_notify::watchdog_enabled().filter(|interval| !interval.is_zero()).map(|interval| {
             tokio::spawn(async move {
@@ -18,7 +20,9 @@ impl Supervisor {
                 let mut ticks = tokio::time::interval(interval / 2);
                 loop {
                     ticks.tick().await;
-                    tell(&[NotifyState::Watchdog]);
+                    if serving.spawn(async {}).await.is_ok() {
+                        tell(&[NotifyState::Watchdog]);
+                    }
                 }
             })
         });
