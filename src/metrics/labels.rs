@@ -8,9 +8,13 @@ pub(super) struct LabelTable {
 }
 
 impl LabelTable {
-    /// Adds the labels of a series.
-    pub(super) fn push(&mut self, names: &[&str], values: &[&str]) {
-        write_pairs(&mut self.text, names, values);
+    /// Adds the labels of a series, of which `common` are already written, and `values` are those of the others.
+    pub(super) fn push(&mut self, common: &[u8], names: &[&str], values: &[&str]) {
+        self.text.extend_from_slice(common);
+        if !common.is_empty() && !values.is_empty() {
+            self.text.push(b',');
+        }
+        write_pairs(&mut self.text, &names[names.len() - values.len()..], values);
         self.ends.push(self.text.len());
     }
 
@@ -42,6 +46,11 @@ pub(super) fn write_pairs(out: &mut Vec<u8>, names: &[&str], values: &[&str]) {
 pub(super) fn escape(out: &mut Vec<u8>, text: &str, quotes: bool) {
     let is_special = |byte: u8| byte == b'\\' || byte == b'\n' || (byte == b'"' && quotes);
     let mut rest = text.as_bytes();
+    // Hardly any has one. To look at all bytes, whatever the first ones are, is done for many at a time.
+    if !rest.iter().fold(false, |found, byte| found | is_special(*byte)) {
+        out.extend_from_slice(rest);
+        return;
+    }
     while let Some(at) = rest.iter().position(|byte| is_special(*byte)) {
         out.extend_from_slice(&rest[..at]);
         out.extend_from_slice(match rest[at] {

@@ -43,22 +43,30 @@ pub(super) fn series(
     for part in [family.prefix, name, suffix] {
         out.extend_from_slice(part.as_bytes());
     }
-    if !common.is_empty() || !more.is_empty() {
-        out.push(b'{');
-        out.extend_from_slice(common);
-        if !common.is_empty() && !more.is_empty() {
+    labels(out, family, common, more);
+}
+
+/// Writes what a line has between its name and its value; see [`series`].
+pub(super) fn labels(out: &mut Vec<u8>, family: &Family, common: &[u8], more: &[&str]) {
+    if common.is_empty() && more.is_empty() {
+        out.push(b' ');
+        return;
+    }
+    out.push(b'{');
+    out.extend_from_slice(common);
+    if !more.is_empty() {
+        if !common.is_empty() {
             out.push(b',');
         }
         write_pairs(out, &family.labels[family.labels.len() - more.len()..], more);
-        out.push(b'}');
     }
-    out.push(b' ');
+    out.extend_from_slice(b"} ");
 }
 
 /// Writes a bucket's line up to its value.
 pub(super) fn bucket(out: &mut Vec<u8>, family: &Family, common: &[u8], bound: f64) {
     // As OpenMetrics wants it, in the text format too: a series is the same one, whichever of the two is scraped.
-    let mut text = ryu::Buffer::new();
+    let mut text = zmij::Buffer::new();
     let bound = if bound.is_finite() { text.format_finite(bound) } else { "+Inf" };
     for part in [family.prefix, family.name, "_bucket{"] {
         out.extend_from_slice(part.as_bytes());
@@ -73,12 +81,15 @@ pub(super) fn bucket(out: &mut Vec<u8>, family: &Family, common: &[u8], bound: f
 pub(super) const TOTALS: [&str; 2] = ["_sum", "_count"];
 
 /// Writes a sample's value, as short as it can be.
-#[expect(clippy::cast_possible_truncation, reason = "only where the number is an integer of at most 2^53")]
+#[expect(clippy::cast_possible_truncation, reason = "what is cut off is looked for")]
+#[expect(clippy::cast_precision_loss, reason = "integers of at most 2^53 are exact")]
 pub(super) fn value(out: &mut Vec<u8>, value: f64) {
     const EXACT: f64 = 9_007_199_254_740_992.0;
-    let (mut integer, mut number) = (itoa::Buffer::new(), ryu::Buffer::new());
-    let text = if value.abs() <= EXACT && value.trunc() == value {
-        integer.format(value as i64)
+    let (mut integer, mut number) = (itoa::Buffer::new(), zmij::Buffer::new());
+    // Cut to an integer, which a float that is none, or too large, is not.
+    let whole = value as i64;
+    let text = if whole as f64 == value && value.abs() <= EXACT {
+        integer.format(whole)
     } else if value.is_finite() {
         let text = number.format_finite(value);
         text.strip_suffix(".0").unwrap_or(text)
@@ -146,14 +157,14 @@ mod tests {
             (0.0, "0"),
             (3.0, "3"),
             (0.1, "0.1"),
-            (1e300, "1e300"),
+            (1e300, "1e+300"),
             (-2.5, "-2.5"),
             (f64::INFINITY, "+Inf"),
             (f64::NEG_INFINITY, "-Inf"),
             (f64::NAN, "NaN"),
             (9_007_199_254_740_991.0, "9007199254740991"),
             (-7.0, "-7"),
-            (1e16, "1e16"),
+            (1e16, "1e+16"),
             (1e-7, "1e-7"),
         ];
         for (number, text) in expected {

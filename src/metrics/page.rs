@@ -15,6 +15,8 @@ const EXEMPLAR_CHARACTERS_MAX: usize = 128;
 pub(super) struct Page {
     out: Vec<u8>,
     pieces: Vec<Piece>,
+    /// The whole name of the family that is being written.
+    name: Vec<u8>,
     /// The one that is written at the moment; `None` where both are the same.
     format: Option<Format>,
     created_timestamps: bool,
@@ -23,12 +25,19 @@ pub(super) struct Page {
 impl Page {
     /// With room for so many bytes.
     pub(super) fn new(created_timestamps: bool, capacity: usize) -> Self {
-        Self { out: Vec::with_capacity(capacity), pieces: Vec::new(), format: None, created_timestamps }
+        Self {
+            out: Vec::with_capacity(capacity),
+            pieces: Vec::new(),
+            name: Vec::new(),
+            format: None,
+            created_timestamps,
+        }
     }
 
     /// Writes a family: its HELP and TYPE lines, and the samples that `write` writes, once for each format where they
     /// differ.
     pub(super) fn family(&mut self, family: &Family, write: impl Fn(&mut Self)) {
+        self.name = family.name().into_bytes();
         let differ = match family.kind {
             Kind::Gauge => false,
             Kind::Counter => self.created_timestamps,
@@ -68,7 +77,13 @@ impl Page {
 
     /// One sample of a series whose first labels are already written; `more` are the values of the last ones.
     pub(super) fn sample_of(&mut self, family: &Family, common: &[u8], more: &[&str], value: f64) {
-        lines::sample(&mut self.out, family, common, more);
+        debug_assert!(
+            family.kind != Kind::Histogram && self.name == family.name().as_bytes(),
+            "{}",
+            family.name
+        );
+        self.out.extend_from_slice(&self.name);
+        lines::labels(&mut self.out, family, common, more);
         self.value(value).text("\n");
     }
 

@@ -2,7 +2,7 @@
 
 use crate::metrics::Family;
 use crate::metrics::board::{Active, View};
-use crate::metrics::labels::LabelTable;
+use crate::metrics::labels::{LabelTable, write_pairs};
 use crate::metrics::lines::{float, seconds};
 use crate::metrics::page::Page;
 use crate::model::{SessionState, Usage};
@@ -58,16 +58,16 @@ pub(super) fn render(view: View<'_>, page: &mut Page) {
             }
         }
     });
-    let labels = labels(view);
+    let (rows, labels) = (rows(view), labels(view));
     page.family(&INFO, |page| {
-        for (row, labels) in rows(view).zip(labels.iter()) {
+        for (row, labels) in rows.iter().zip(labels.iter()) {
             page.sample_of(&INFO, labels, &[&row.name, &row.queue, row.state.as_str()], 1.0);
         }
     });
     let usage = |row: &Active| row.usage.or(Usage::ZERO);
     let figure = |page: &mut Page, family: &Family, of: &dyn Fn(&Active) -> Option<f64>| {
         page.family(family, |page| {
-            for (row, labels) in rows(view).zip(labels.iter()) {
+            for (row, labels) in rows.iter().zip(labels.iter()) {
                 if let Some(value) = of(row) {
                     page.sample_of(family, labels, &[], value);
                 }
@@ -80,16 +80,19 @@ pub(super) fn render(view: View<'_>, page: &mut Page) {
     figure(page, &CREATED, &|row| row.created.map(seconds));
 }
 
-fn rows(view: View<'_>) -> impl Iterator<Item = &Active> {
-    view.sessions().flat_map(|(_, sessions)| &sessions.active)
+fn rows(view: View<'_>) -> Vec<&Active> {
+    view.sessions().flat_map(|(_, sessions)| &sessions.active).collect()
 }
 
 /// Of each of [`rows`], what all of its families carry.
 fn labels(view: View<'_>) -> LabelTable {
     let mut labels = LabelTable::default();
+    let mut gateway = Vec::new();
     for (id, sessions) in view.sessions() {
+        gateway.clear();
+        write_pairs(&mut gateway, SESSION, &[&id.workspace.workspace_id, &id.livy_compute_id]);
         for row in &sessions.active {
-            labels.push(SESSION, &[&id.workspace.workspace_id, &id.livy_compute_id, &row.session_id]);
+            labels.push(&gateway, SESSION, &[&row.session_id]);
         }
     }
     labels

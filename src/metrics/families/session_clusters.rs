@@ -99,7 +99,7 @@ pub(super) const FAMILIES: &[&Family] = &[
 pub(super) fn render(view: View<'_>, page: &mut Page) {
     let mut labels = LabelTable::default();
     for (id, row) in view.clusters() {
-        labels.push(CLUSTER, &[&id.workspace_id, &row.session_cluster_id]);
+        labels.push(&[], CLUSTER, &[&id.workspace_id, &row.session_cluster_id]);
     }
     let labels = &labels;
     info(view, labels, page);
