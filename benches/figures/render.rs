@@ -49,7 +49,7 @@ pub fn render() -> Outcome<Value> {
             let compressed = Gzip::new(body.parts(Format::Text), None);
             sizes = (
                 body.parts(Format::Text).concat().len(),
-                compressed.with_end(b"", &Memory::default()).concat().len(),
+                compressed.with_end(&bytes::Bytes::new(), &Memory::default()).concat().len(),
             );
         }
         gzip.push((cpu_seconds()? - started) * 1e3 / f64::from(BATCH / 5));

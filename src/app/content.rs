@@ -54,7 +54,7 @@ impl server::Content for Content {
             };
             let own = own.encode(format, &scrape, &memory);
             Ok(match gzip {
-                Some(gzip) => gzip.with_end(&own, &memory).into(),
+                Some(gzip) => gzip.with_end(&Bytes::from_owner(own), &memory),
                 None => snapshot.body.parts(format).into_iter().chain([Bytes::from_owner(own)]).collect(),
             })
         })

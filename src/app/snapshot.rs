@@ -118,6 +118,7 @@ impl Demand {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use futures_util::FutureExt;
 
     use super::*;
@@ -132,7 +133,11 @@ mod tests {
             .map(|_| Arc::clone(&snapshot))
             .map(|snapshot| {
                 let whole = async move {
-                    snapshot.compressed(Format::Text).await.unwrap().with_end(b"", &Memory::default())
+                    snapshot
+                        .compressed(Format::Text)
+                        .await
+                        .unwrap()
+                        .with_end(&Bytes::new(), &Memory::default())
                 };
                 tokio::spawn(whole)
             })
@@ -142,7 +147,7 @@ mod tests {
             let parts = asked.await.unwrap();
             assert_eq!(
                 made(&parts),
-                made(&snapshot.ready(Format::Text).unwrap().with_end(b"", &Memory::default()))
+                made(&snapshot.ready(Format::Text).unwrap().with_end(&Bytes::new(), &Memory::default()))
             );
         }
         assert!(snapshot.ready(Format::OpenMetrics).is_none(), "nobody asked");
@@ -156,7 +161,7 @@ mod tests {
         let memory = snapshot.memory();
         let (plain, gzip) = (
             snapshot.body.parts(Format::Text),
-            snapshot.ready(Format::OpenMetrics).unwrap().with_end(b"", &Memory::default()),
+            snapshot.ready(Format::OpenMetrics).unwrap().with_end(&Bytes::new(), &Memory::default()),
         );
         assert_eq!((memory.len(), held(&memory)), (2, 2));
         drop(snapshot);

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use bytes::Bytes;
 use flate2::read::GzDecoder;
 use proptest::prelude::*;
 
@@ -125,7 +126,7 @@ fn samples(page: &str) -> (Vec<&str>, usize, usize) {
 
 fn unpacked(gzip: &Gzip) -> Vec<u8> {
     let mut plain = Vec::new();
-    GzDecoder::new(gzip.with_end(b"", &Memory::default()).concat().as_slice())
+    GzDecoder::new(gzip.with_end(&Bytes::new(), &Memory::default()).concat().as_slice())
         .read_to_end(&mut plain)
         .unwrap();
     plain

@@ -84,20 +84,23 @@ impl Gzip {
     }
 
     /// The whole file, in parts: the page, and `end` behind it.
-    pub fn with_end(&self, end: &[u8], memory: &Memory) -> [Bytes; 2] {
-        let mut last = memory.text();
-        if end.len() < self.file.len() / SAVING_MIN {
-            store(end, &mut last);
-        } else {
-            memory.compress(|compress| deflate(compress, end, FlushCompress::Finish, &mut last));
-        }
+    pub fn with_end(&self, end: &Bytes, memory: &Memory) -> Vec<Bytes> {
         let mut checksum = self.checksum.clone();
         checksum.update(end);
-        last.extend_from_slice(&checksum.finalize().to_le_bytes());
         // The length is told modulo 2^32.
         let length = ((self.length + end.len()) & 0xffff_ffff).to_le_bytes();
-        last.extend_from_slice(&length[..4]);
-        [self.file.clone(), Bytes::from_owner(last)]
+        let mut trailer = checksum.finalize().to_le_bytes().to_vec();
+        trailer.extend_from_slice(&length[..4]);
+        let mut parts = vec![self.file.clone()];
+        if end.len() < self.file.len() / SAVING_MIN {
+            store(end, &mut parts);
+        } else {
+            let mut last = memory.text();
+            memory.compress(|compress| deflate(compress, end, FlushCompress::Finish, &mut last));
+            parts.push(Bytes::from_owner(last));
+        }
+        parts.push(trailer.into());
+        parts
     }
 }
 
@@ -133,20 +136,16 @@ fn deflate(compress: &mut Compress, mut input: &[u8], flush: FlushCompress, out:
     }
 }
 
-/// Appends the last blocks of a file, as they are.
-fn store(end: &[u8], out: &mut Vec<u8>) {
-    out.reserve(end.len() + 64);
-    let mut blocks = end.chunks(STORED_BYTES_MAX).peekable();
-    if end.is_empty() {
-        out.extend_from_slice(&[1, 0, 0, 0xff, 0xff]);
-    }
-    while let Some(block) = blocks.next() {
+/// Adds the last blocks of a file, as they are: what they hold is not copied.
+fn store(end: &Bytes, parts: &mut Vec<Bytes>) {
+    // One at least, if only to say that it is the last.
+    for start in (0..end.len().max(1)).step_by(STORED_BYTES_MAX) {
+        let block = end.slice(start..end.len().min(start + STORED_BYTES_MAX));
         // RFC 1951, 3.2.4: whether it is the last one, its length, and the complement of that.
-        let length = u16::try_from(block.len()).unwrap_or(u16::MAX);
-        out.push(u8::from(blocks.peek().is_none()));
-        out.extend_from_slice(&length.to_le_bytes());
-        out.extend_from_slice(&(!length).to_le_bytes());
-        out.extend_from_slice(block);
+        let is_last = u8::from(start + block.len() == end.len());
+        let [low, high] = u16::try_from(block.len()).unwrap_or(u16::MAX).to_le_bytes();
+        parts.push(Bytes::copy_from_slice(&[is_last, low, high, !low, !high]));
+        parts.push(block);
     }
 }
 
@@ -160,7 +159,7 @@ mod tests {
 
     /// As a reader of one member has it, who wants nothing behind that.
     fn unpacked(gzip: &Gzip, end: &[u8]) -> Vec<u8> {
-        let file = gzip.with_end(end, &Memory::default()).concat();
+        let file = gzip.with_end(&Bytes::copy_from_slice(end), &Memory::default()).concat();
         let mut decoder = GzDecoder::new(file.as_slice());
         let mut plain = Vec::new();
         decoder.read_to_end(&mut plain).unwrap();
@@ -188,13 +187,17 @@ mod tests {
         let noise: String =
             (0..400_000_u64).map(|n| format!("{}\n", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
         let page = Gzip::new(vec![noise.clone().into()], None);
+        let length = |end: &str| {
+            let parts = page.with_end(&Bytes::copy_from_slice(end.as_bytes()), &Memory::default());
+            parts[1..].iter().map(Bytes::len).sum::<usize>()
+        };
         for end in [String::new(), "e 5\n".into(), "e 5\n".repeat(30_000)] {
             assert_eq!(unpacked(&page, end.as_bytes()), [noise.as_bytes(), end.as_bytes()].concat());
-            assert!(page.with_end(end.as_bytes(), &Memory::default())[1].len() > end.len(), "as it is");
+            assert!(length(&end) > end.len(), "as it is");
         }
         let end = "e 5\n".repeat(300_000);
         assert_eq!(unpacked(&page, end.as_bytes()), [noise.as_bytes(), end.as_bytes()].concat());
-        assert!(page.with_end(end.as_bytes(), &Memory::default())[1].len() < end.len() / 10);
+        assert!(length(&end) < end.len() / 10);
     }
 
     #[test]

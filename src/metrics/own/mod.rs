@@ -151,8 +151,9 @@ impl OwnMetrics {
         self.ledger.size(scrape.ledger_sessions, scrape.ledger_bytes);
         self.snapshot_age.set(scrape.snapshot_age.as_secs_f64());
         let mut out = memory.text();
+        let mut values = Vec::new();
         for family in &self.families {
-            family.write(format, &mut out);
+            family.write(format, &mut values, &mut out);
         }
         self.process.write(&scrape.process, format, &mut out);
         if format == Format::OpenMetrics {

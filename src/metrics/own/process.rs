@@ -83,7 +83,7 @@ impl Process {
     pub(super) fn write(&self, figures: &ProcessFigures, format: Format, out: &mut Vec<u8>) {
         for (template, value) in self.0.iter().zip(figures.values()) {
             if let Some(value) = value {
-                template.begin(format, out).value(value);
+                template.write(format, &[value], out);
             }
         }
     }

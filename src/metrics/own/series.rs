@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use prometheus::core::Metric;
 use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntGauge};
 
-use super::template::{Filling, Template};
+use super::template::Template;
 use crate::metrics::labels::write_pairs;
 use crate::metrics::lines::{self, float};
 use crate::metrics::{Family, Kind};
@@ -17,8 +17,8 @@ use crate::model::Format;
 pub(super) trait Written: fmt::Debug + Send + Sync {
     /// What it is called and means.
     fn family(&self) -> &Family;
-    /// Writes it.
-    fn write(&self, format: Format, out: &mut Vec<u8>);
+    /// Writes it; `values` is room for its values.
+    fn write(&self, format: Format, values: &mut Vec<f64>, out: &mut Vec<u8>);
 }
 
 /// What one series counts; clones share it.
@@ -31,8 +31,8 @@ pub(super) trait Counted: Clone + fmt::Debug + Send + Sync {
         template.add(|out| lines::sample(out, family, labels, &[]));
     }
 
-    /// Fills in its values, one for each line.
-    fn fill(&self, filling: &mut Filling<'_>);
+    /// Adds its values, one for each line.
+    fn read(&self, values: &mut Vec<f64>);
 }
 
 /// The series of a family by the values of its labels, in their order. They are few: a list is looked through.
@@ -48,17 +48,18 @@ struct Inner<T> {
 
 #[derive(Debug)]
 struct Series<T> {
-    children: Vec<Child<T>>,
+    children: Vec<Child>,
+    /// What each of them counts, side by side: a scrape reads nothing else of them.
+    counted: Vec<T>,
     /// Of all of them, in their order.
     template: Template,
 }
 
 #[derive(Debug)]
-struct Child<T> {
+struct Child {
     values: Vec<String>,
     /// As they are written.
     labels: Vec<u8>,
-    counted: T,
 }
 
 impl<T: Counted> Series<T> {
@@ -79,7 +80,7 @@ impl<T: Counted> Vector<T> {
     pub(super) fn new(family: Family, bounds: &[f64]) -> Self {
         // Where there is none, or the last one is infinite, the crate has others than these.
         debug_assert!(family.kind != Kind::Histogram || bounds.last().is_some_and(|bound| bound.is_finite()));
-        let series = Series { children: Vec::new(), template: Template::new(&family) };
+        let series = Series { children: Vec::new(), counted: Vec::new(), template: Template::new(&family) };
         Self(Arc::new(Inner { family, bounds: bounds.to_vec(), series: series.into() }))
     }
 
@@ -90,19 +91,20 @@ impl<T: Counted> Vector<T> {
         // No step of a change panics while the lock is held, short of running out of memory.
         let known = series.read().unwrap_or_else(PoisonError::into_inner);
         if let Ok(place) = known.order(values) {
-            return known.children[place].counted.clone();
+            return known.counted[place].clone();
         }
         drop(known);
         let mut known = series.write().unwrap_or_else(PoisonError::into_inner);
         let place = match known.order(values) {
-            Ok(place) => return known.children[place].counted.clone(),
+            Ok(place) => return known.counted[place].clone(),
             Err(place) => place,
         };
         let counted = T::begin(bounds);
         let mut labels = Vec::new();
         write_pairs(&mut labels, family.labels, values);
         let values = values.iter().map(|value| (*value).to_owned()).collect();
-        known.children.insert(place, Child { values, labels, counted: counted.clone() });
+        known.children.insert(place, Child { values, labels });
+        known.counted.insert(place, counted.clone());
         known.prepare(family, bounds);
         counted
     }
@@ -113,6 +115,7 @@ impl<T: Counted> Vector<T> {
         let mut known = series.write().unwrap_or_else(PoisonError::into_inner);
         if let Ok(place) = known.order(values) {
             known.children.remove(place);
+            known.counted.remove(place);
             known.prepare(family, bounds);
         }
     }
@@ -131,13 +134,14 @@ impl<T: Counted> Written for Inner<T> {
         &self.family
     }
 
-    fn write(&self, format: Format, out: &mut Vec<u8>) {
+    fn write(&self, format: Format, values: &mut Vec<f64>, out: &mut Vec<u8>) {
         let series = self.series.read().unwrap_or_else(PoisonError::into_inner);
-        let mut filling = series.template.begin(format, out);
-        for child in &series.children {
-            child.counted.fill(&mut filling);
+        // All of them first: they lie all over the memory, and the processor waits for many at a time where it can.
+        values.clear();
+        for counted in &series.counted {
+            counted.read(values);
         }
-        debug_assert!(filling.is_whole(), "{}", self.family.name);
+        series.template.write(format, values, out);
     }
 }
 
@@ -146,8 +150,8 @@ impl Counted for IntCounter {
         made(Self::new("series", "series"))
     }
 
-    fn fill(&self, filling: &mut Filling<'_>) {
-        filling.value(float(self.get()));
+    fn read(&self, values: &mut Vec<f64>) {
+        values.push(float(self.get()));
     }
 }
 
@@ -157,8 +161,8 @@ impl Counted for IntGauge {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "samples are floats; counts stay below 2^53")]
-    fn fill(&self, filling: &mut Filling<'_>) {
-        filling.value(self.get() as f64);
+    fn read(&self, values: &mut Vec<f64>) {
+        values.push(self.get() as f64);
     }
 }
 
@@ -167,8 +171,8 @@ impl Counted for Gauge {
         made(Self::new("series", "series"))
     }
 
-    fn fill(&self, filling: &mut Filling<'_>) {
-        filling.value(self.get());
+    fn read(&self, values: &mut Vec<f64>) {
+        values.push(self.get());
     }
 }
 
@@ -186,16 +190,12 @@ impl Counted for Histogram {
         }
     }
 
-    fn fill(&self, filling: &mut Filling<'_>) {
+    fn read(&self, values: &mut Vec<f64>) {
         let metric = self.metric();
         let histogram = metric.get_histogram();
-        for bucket in histogram.get_bucket() {
-            filling.value(float(bucket.cumulative_count()));
-        }
+        values.extend(histogram.get_bucket().iter().map(|bucket| float(bucket.cumulative_count())));
         let count = float(histogram.get_sample_count());
-        for value in [count, histogram.get_sample_sum(), count] {
-            filling.value(value);
-        }
+        values.extend([count, histogram.get_sample_sum(), count]);
     }
 }
 
@@ -211,7 +211,7 @@ mod tests {
 
     fn samples<T: Counted + 'static>(vector: &Vector<T>) -> Vec<String> {
         let mut out = Vec::new();
-        vector.written().write(Format::Text, &mut out);
+        vector.written().write(Format::Text, &mut Vec::new(), &mut out);
         let text = String::from_utf8(out).unwrap().replace("emr_serverless_spark_", "");
         text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
     }

@@ -33,40 +33,18 @@ impl Template {
         self.gaps.push(self.text.len());
     }
 
-    /// Writes the head, and returns what writes the lines.
-    pub(super) fn begin<'a>(&'a self, format: Format, out: &'a mut Vec<u8>) -> Filling<'a> {
+    /// Writes the head and the lines, filled in with these values in their order.
+    pub(super) fn write(&self, format: Format, values: &[f64], out: &mut Vec<u8>) {
+        debug_assert_eq!(values.len(), self.gaps.len(), "a value for each line");
         let place = Format::ALL.iter().position(|known| *known == format).unwrap_or_default();
         out.extend_from_slice(&self.text[self.heads[place].clone()]);
-        let written = self.heads.last().map_or(0, |head| head.end);
-        Filling { template: self, gaps: self.gaps.iter(), written, out }
-    }
-}
-
-/// A template whose lines are written, one after the other.
-#[derive(Debug)]
-pub(super) struct Filling<'a> {
-    template: &'a Template,
-    gaps: std::slice::Iter<'a, usize>,
-    written: usize,
-    out: &'a mut Vec<u8>,
-}
-
-impl Filling<'_> {
-    /// Writes the next line with its value.
-    pub(super) fn value(&mut self, value: f64) {
-        let Some(gap) = self.gaps.next() else {
-            debug_assert!(false, "a value without a line");
-            return;
-        };
-        self.out.extend_from_slice(&self.template.text[self.written..*gap]);
-        lines::value(self.out, value);
-        self.out.push(b'\n');
-        self.written = *gap;
-    }
-
-    /// Whether every line has its value.
-    pub(super) fn is_whole(&self) -> bool {
-        self.gaps.len() == 0
+        let mut written = self.heads.last().map_or(0, |head| head.end);
+        for (gap, value) in self.gaps.iter().zip(values) {
+            out.extend_from_slice(&self.text[written..*gap]);
+            lines::value(out, *value);
+            out.push(b'\n');
+            written = *gap;
+        }
     }
 }
 
@@ -83,11 +61,7 @@ mod tests {
         }
         let [text, open] = Format::ALL.map(|format| {
             let mut out = b"before\n".to_vec();
-            let mut filling = template.begin(format, &mut out);
-            filling.value(1.0);
-            assert!(!filling.is_whole());
-            filling.value(2.5);
-            assert!(filling.is_whole());
+            template.write(format, &[1.0, 2.5], &mut out);
             String::from_utf8(out).unwrap()
         });
         let name = "emr_serverless_spark_c_bytes";
