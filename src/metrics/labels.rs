@@ -10,11 +10,7 @@ pub(super) struct LabelTable {
 impl LabelTable {
     /// Adds the labels of a series, of which `common` are already written, and `values` are those of the others.
     pub(super) fn push(&mut self, common: &[u8], names: &[&str], values: &[&str]) {
-        self.text.extend_from_slice(common);
-        if !common.is_empty() && !values.is_empty() {
-            self.text.push(b',');
-        }
-        write_pairs(&mut self.text, &names[names.len() - values.len()..], values);
+        write_set(&mut self.text, common, names, values);
         self.ends.push(self.text.len());
     }
 
@@ -27,6 +23,15 @@ impl LabelTable {
             labels
         })
     }
+}
+
+/// Writes a set of labels, of which `common` are already written, and `more` are the values of the last `names`.
+pub(super) fn write_set(out: &mut Vec<u8>, common: &[u8], names: &[&str], more: &[&str]) {
+    out.extend_from_slice(common);
+    if !common.is_empty() && !more.is_empty() {
+        out.push(b',');
+    }
+    write_pairs(out, &names[names.len() - more.len()..], more);
 }
 
 /// Writes `name="value",name="value"`.

@@ -2,7 +2,7 @@
 //! the two.
 
 use super::family::base_unit;
-use super::labels::{escape, write_pairs};
+use super::labels::{escape, write_set};
 use super::{Family, Kind};
 use crate::model::Format;
 
@@ -53,13 +53,7 @@ pub(super) fn labels(out: &mut Vec<u8>, family: &Family, common: &[u8], more: &[
         return;
     }
     out.push(b'{');
-    out.extend_from_slice(common);
-    if !more.is_empty() {
-        if !common.is_empty() {
-            out.push(b',');
-        }
-        write_pairs(out, &family.labels[family.labels.len() - more.len()..], more);
-    }
+    write_set(out, common, family.labels, more);
     out.extend_from_slice(b"} ");
 }
 
