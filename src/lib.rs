@@ -6,6 +6,7 @@
 pub mod build_info;
 pub mod clock;
 pub mod journal;
+pub mod mapped;
 pub mod model;
 
 pub mod config;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
+use crate::mapped::Mapped;
 use crate::model::Format;
 
 /// A part of a page: its bytes, and the format that alone has it.
@@ -20,25 +21,25 @@ pub struct Body {
 
 /// Memory that is given back when the last of those who read it is done.
 struct Shared {
-    bytes: Vec<u8>,
+    bytes: Mapped,
     _held: Arc<()>,
 }
 
 impl AsRef<[u8]> for Shared {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.as_ref()
     }
 }
 
 /// Bytes to be shared, and what tells whether somebody still holds any of them.
-pub(super) fn shared(bytes: Vec<u8>) -> (Bytes, Weak<()>) {
+pub(super) fn shared(bytes: Mapped) -> (Bytes, Weak<()>) {
     let held = Arc::new(());
     let memory = Arc::downgrade(&held);
     (Bytes::from_owner(Shared { bytes, _held: held }), memory)
 }
 
 impl Body {
-    pub(super) fn new(bytes: Vec<u8>, pieces: Vec<Piece>) -> Self {
+    pub(super) fn new(bytes: Mapped, pieces: Vec<Piece>) -> Self {
         let (bytes, memory) = shared(bytes);
         Self { bytes, pieces, memory }
     }
@@ -71,6 +72,6 @@ impl From<String> for Body {
     /// A page that is the same in both formats.
     fn from(text: String) -> Self {
         let length = text.len();
-        Self::new(text.into(), vec![(0..length, None)])
+        Self::new(text.as_bytes().into(), vec![(0..length, None)])
     }
 }

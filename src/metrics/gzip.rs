@@ -74,7 +74,7 @@ impl Gzip {
             length += bytes;
             segments.push(Segment { plain, checksum, place: start..file.len() });
         }
-        let (file, memory) = shared(file);
+        let (file, memory) = shared(file.as_slice().into());
         Self { file, segments, checksum: all, length, memory }
     }
 

@@ -1,5 +1,7 @@
 //! Labels as a page writes them, escaped once for all the samples that carry them.
 
+use super::lines::Out;
+
 /// The labels of many series, one after the other in one piece of memory.
 #[derive(Debug, Default)]
 pub(super) struct LabelTable {
@@ -26,7 +28,7 @@ impl LabelTable {
 }
 
 /// Writes a set of labels, of which `common` are already written, and `more` are the values of the last `names`.
-pub(super) fn write_set(out: &mut Vec<u8>, common: &[u8], names: &[&str], more: &[&str]) {
+pub(super) fn write_set(out: &mut impl Out, common: &[u8], names: &[&str], more: &[&str]) {
     out.extend_from_slice(common);
     if !common.is_empty() && !more.is_empty() {
         out.push(b',');
@@ -35,7 +37,7 @@ pub(super) fn write_set(out: &mut Vec<u8>, common: &[u8], names: &[&str], more: 
 }
 
 /// Writes `name="value",name="value"`.
-pub(super) fn write_pairs(out: &mut Vec<u8>, names: &[&str], values: &[&str]) {
+pub(super) fn write_pairs(out: &mut impl Out, names: &[&str], values: &[&str]) {
     for (index, (name, value)) in names.iter().zip(values).enumerate() {
         if index > 0 {
             out.push(b',');
@@ -48,7 +50,7 @@ pub(super) fn write_pairs(out: &mut Vec<u8>, names: &[&str], values: &[&str]) {
 }
 
 /// Writes a text with what the formats escape escaped: quotes in label values, and in OpenMetrics everywhere.
-pub(super) fn escape(out: &mut Vec<u8>, text: &str, quotes: bool) {
+pub(super) fn escape(out: &mut impl Out, text: &str, quotes: bool) {
     let is_special = |byte: u8| byte == b'\\' || byte == b'\n' || (byte == b'"' && quotes);
     let mut rest = text.as_bytes();
     // Hardly any has one. To look at all bytes, whatever the first ones are, is done for many at a time.

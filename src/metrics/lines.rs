@@ -4,13 +4,35 @@
 use super::family::base_unit;
 use super::labels::{escape, write_set};
 use super::{Family, Kind};
+use crate::mapped::Draft;
 use crate::model::Format;
+
+/// What lines are written to.
+pub(super) trait Out {
+    fn extend_from_slice(&mut self, bytes: &[u8]);
+
+    fn push(&mut self, byte: u8) {
+        self.extend_from_slice(&[byte]);
+    }
+}
+
+impl Out for Vec<u8> {
+    fn extend_from_slice(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+impl Out for Draft {
+    fn extend_from_slice(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
 
 /// What OpenMetrics wants behind all else.
 pub(super) const END: &[u8] = b"# EOF\n";
 
 /// Writes what comes before the samples of a family.
-pub(super) fn head(out: &mut Vec<u8>, family: &Family, format: Format) {
+pub(super) fn head(out: &mut impl Out, family: &Family, format: Format) {
     let is_open = format == Format::OpenMetrics;
     let name = if is_open { family.base_name() } else { family.name };
     let unit = base_unit(name).filter(|_| is_open);
@@ -26,14 +48,14 @@ pub(super) fn head(out: &mut Vec<u8>, family: &Family, format: Format) {
 }
 
 /// Writes a sample of a gauge or a counter up to its value; see [`series`] for the labels.
-pub(super) fn sample(out: &mut Vec<u8>, family: &Family, common: &[u8], more: &[&str]) {
+pub(super) fn sample(out: &mut impl Out, family: &Family, common: &[u8], more: &[&str]) {
     debug_assert!(family.kind != Kind::Histogram, "{}", family.name);
     series(out, family, family.name, "", common, more);
 }
 
 /// Writes a line up to its value. Of the labels, `common` are already written, `more` are the values of the last ones.
 pub(super) fn series(
-    out: &mut Vec<u8>,
+    out: &mut impl Out,
     family: &Family,
     name: &str,
     suffix: &str,
@@ -47,7 +69,7 @@ pub(super) fn series(
 }
 
 /// Writes what a line has between its name and its value; see [`series`].
-pub(super) fn labels(out: &mut Vec<u8>, family: &Family, common: &[u8], more: &[&str]) {
+pub(super) fn labels(out: &mut impl Out, family: &Family, common: &[u8], more: &[&str]) {
     if common.is_empty() && more.is_empty() {
         out.push(b' ');
         return;
@@ -58,7 +80,7 @@ pub(super) fn labels(out: &mut Vec<u8>, family: &Family, common: &[u8], more: &[
 }
 
 /// Writes a bucket's line up to its value.
-pub(super) fn bucket(out: &mut Vec<u8>, family: &Family, common: &[u8], bound: f64) {
+pub(super) fn bucket(out: &mut impl Out, family: &Family, common: &[u8], bound: f64) {
     // As OpenMetrics wants it, in the text format too: a series is the same one, whichever of the two is scraped.
     let mut text = zmij::Buffer::new();
     let bound = if bound.is_finite() { text.format_finite(bound) } else { "+Inf" };
@@ -77,7 +99,7 @@ pub(super) const TOTALS: [&str; 2] = ["_sum", "_count"];
 /// Writes a sample's value, as short as it can be.
 #[expect(clippy::cast_possible_truncation, reason = "what is cut off is looked for")]
 #[expect(clippy::cast_precision_loss, reason = "integers of at most 2^53 are exact")]
-pub(super) fn value(out: &mut Vec<u8>, value: f64) {
+pub(super) fn value(out: &mut impl Out, value: f64) {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let (mut integer, mut number) = (itoa::Buffer::new(), zmij::Buffer::new());
     // Cut to an integer, which a float that is none, or too large, is not.

@@ -6,6 +6,7 @@ use super::lines::{self, float, seconds};
 use super::{Family, Kind};
 use crate::clock::UnixMillis;
 use crate::ledger::{Exemplar, Histogram};
+use crate::mapped::Draft;
 use crate::model::Format;
 
 /// The most characters that the labels of an exemplar may have, names included (OpenMetrics 1.0.0, "Exemplars").
@@ -13,7 +14,7 @@ const EXEMPLAR_CHARACTERS_MAX: usize = 128;
 
 /// A page that is being written.
 pub(super) struct Page {
-    out: Vec<u8>,
+    out: Draft,
     pieces: Vec<Piece>,
     /// The whole name of the family that is being written.
     name: Vec<u8>,
@@ -26,7 +27,7 @@ impl Page {
     /// With room for so many bytes.
     pub(super) fn new(created_timestamps: bool, capacity: usize) -> Self {
         Self {
-            out: Vec::with_capacity(capacity),
+            out: Draft::with_capacity(capacity),
             pieces: Vec::new(),
             name: Vec::new(),
             format: None,
@@ -134,7 +135,7 @@ impl Page {
     /// The whole page.
     pub(super) fn finish(mut self) -> Body {
         self.end_piece();
-        Body::new(self.out, self.pieces)
+        Body::new(self.out.finish(), self.pieces)
     }
 
     fn text(&mut self, text: &str) -> &mut Self {

@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -44,16 +44,6 @@ pub(super) enum First {
     Nothing,
     /// There is no way to know.
     Unknown,
-}
-
-impl Stream for TcpStream {
-    async fn first(&self) -> First {
-        let mut byte = [0];
-        match self.peek(&mut byte).await {
-            Ok(1) => First::Byte(byte[0]),
-            _ => First::Nothing,
-        }
-    }
 }
 
 impl Stream for UnixStream {

@@ -18,6 +18,7 @@ mod readiness;
 mod route;
 mod routes;
 mod series;
+mod splice;
 mod status;
 mod tls;
 mod web;
@@ -48,6 +49,7 @@ use tokio_util::task::TaskTracker;
 
 use self::auth::Passwords;
 use self::connection::Connection;
+use self::splice::Spliced;
 use crate::config::WebLimits;
 use crate::journal::Journal;
 pub use crate::model::Cut;
@@ -173,7 +175,7 @@ impl Accepting {
                 // Without it, the last part of an answer by TLS waits for the client's receipt of the others.
                 // It fails where the client is gone already, which shows soon enough.
                 let _ = stream.set_nodelay(true);
-                self.connect(stream);
+                self.connect(Spliced::new(stream));
             }
             Listener::Unix(socket) => self.connect(socket.listener.accept().await?.0),
         }

@@ -6,17 +6,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may import of the others.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("build_info", &[]),
     ("clock", &[]),
     ("journal", &[]),
+    ("mapped", &[]),
     ("model", &["clock"]),
     ("config", &["clock", "model"]),
     ("api", &["clock", "model", "config"]),
     ("collect", &["clock", "model", "api"]),
     ("ledger", &["clock", "journal", "model"]),
-    ("metrics", &["build_info", "clock", "model", "config", "ledger"]),
-    ("server", &["clock", "journal", "model", "config"]),
+    ("metrics", &["build_info", "clock", "mapped", "model", "config", "ledger"]),
+    ("server", &["clock", "journal", "mapped", "model", "config"]),
     ("scheduler", &["clock", "journal", "model", "config", "api", "collect", "ledger", "metrics"]),
     ("sim", &["clock", "model"]),
     ("cli", &["config"]),

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
+use std::time::Duration;
 
 use emr_serverless_spark_exporter::sim::WorldConfig;
 
@@ -30,13 +31,45 @@ fn who_says_that_no_request_follows_gets_the_whole_answer() {
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
         // So that the server has seen the end before the answer is taken.
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(200));
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
         assert_eq!(length.parse::<usize>().unwrap(), body.len());
         assert!(body.len() > 500_000, "{}", body.len());
+    }
+    daemon.stop();
+}
+
+#[test]
+fn an_answer_that_waits_for_its_reader_stays_as_it_was() {
+    let lab = Lab::new(WorldConfig { session_clusters: 1_500, ..world() });
+    let daemon = lab.start();
+    daemon.until("a large page", |page| match page.text.len() {
+        1_200_000.. => Ok(()),
+        bytes => Err(format!("{bytes} bytes")),
+    });
+    let ask = |_| {
+        let mut stream = connect(&daemon);
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+        stream
+    };
+    let watched = |mut stream: TcpStream| {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let lines = answer.lines().filter(|line| line.contains("emr_serverless_spark_"));
+        lines.filter(|line| !line.contains("spark_exporter_")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let [at_once, late @ ..]: [TcpStream; 6] = [0; 6].map(ask);
+    let expected = watched(at_once);
+    assert!(expected.len() > 5_000, "{}", expected.len());
+    for _ in 0..5 {
+        lab.advance(Duration::from_secs(60));
+        daemon.sweeps("session_clusters", 1.0);
+    }
+    for stream in late {
+        assert!(watched(stream) == expected);
     }
     daemon.stop();
 }
