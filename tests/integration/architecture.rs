@@ -455,6 +455,17 @@ fn the_wall_clock_is_read_in_one_place() {
 }
 
 #[test]
+fn unsafe_code_is_in_one_place() {
+    // The lint refuses it wherever it is not named.
+    let permits: Vec<_> = files(Path::new("src"))
+        .iter()
+        .map(|path| Source::read(path))
+        .flat_map(|source| vec![source.path.clone(); source.text.matches("unsafe_code").count()])
+        .collect();
+    assert_eq!(permits, ["mapped.rs"]);
+}
+
+#[test]
 fn no_file_is_too_long() {
     for path in files(Path::new("src")) {
         let lines = Source::read(&path).text.lines().count();
