@@ -207,7 +207,7 @@ impl<F: Fetch> Renewal<F> {
                 self.state.send_replace(State::Waiting);
                 return;
             }
-            if due.is_some_and(|due| Instant::now() >= due) || self.look_at_files().await != files {
+            if due.is_some_and(|due| Instant::now() >= due) || self.has_changed(files).await {
                 return;
             }
             if self.is_over() {
@@ -275,6 +275,11 @@ impl<F: Fetch> Renewal<F> {
             tracing::warn!(account, %error, "there are no keys");
         }
         self.told = Some((text, Instant::now()));
+    }
+
+    /// Whether a file that is of use is not as it was. A chain that keeps to one source has no use for the others' files.
+    async fn has_changed(&self, before: &[Stamp]) -> bool {
+        self.look_at_files().await.iter().any(|stamp| !before.contains(stamp))
     }
 
     async fn look_at_files(&self) -> Vec<Stamp> {

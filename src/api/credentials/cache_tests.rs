@@ -16,7 +16,7 @@ struct Fake {
     script: Arc<Mutex<Script>>,
     fetches: Arc<AtomicUsize>,
     takes: Duration,
-    file: Option<PathBuf>,
+    files: Arc<Mutex<Vec<PathBuf>>>,
 }
 
 impl Fetch for Fake {
@@ -34,7 +34,7 @@ impl Fetch for Fake {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        self.file.iter().cloned().collect()
+        self.files.lock().unwrap().clone()
     }
 }
 
@@ -60,7 +60,7 @@ impl Bench {
             script: Arc::new(Mutex::new(script)),
             fetches: Arc::default(),
             takes: Duration::from_millis(100),
-            file: None,
+            files: Arc::default(),
         };
         Self { fake, clock: Clock::manual(0), seen: Arc::default() }
     }
@@ -219,8 +219,8 @@ async fn a_machine_that_slept_asks_before_it_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn a_file_that_changes_is_read_again() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let mut bench = Bench::new(vec![Err("no"), Ok(("k1", None)), Ok(("k2", None))]);
-    bench.fake.file = Some(file.path().to_owned());
+    let bench = Bench::new(vec![Err("no"), Ok(("k1", None)), Ok(("k2", None))]);
+    bench.fake.files.lock().unwrap().push(file.path().to_owned());
     let cached = bench.start();
     assert!(id(&cached).await.is_err());
     tokio::time::sleep(MINUTE).await;
@@ -228,6 +228,24 @@ async fn a_file_that_changes_is_read_again() {
     std::fs::write(file.path(), "rotated").unwrap();
     tokio::time::sleep(2 * LOOK).await;
     assert_eq!((id(&cached).await.as_deref(), bench.fetches()), (Ok("k2"), 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_files_of_other_sources_matter_no_more_nothing_has_changed() {
+    let [other, file] = [(); 2].map(|()| tempfile::NamedTempFile::new().unwrap());
+    let bench = Bench::new(vec![Ok(("k1", None)), Ok(("k2", None))]);
+    bench.fake.files.lock().unwrap().extend([&other, &file].map(|file| file.path().to_owned()));
+    let cached = bench.start();
+    while bench.fetches() == 0 {
+        tokio::task::yield_now().await;
+    }
+    bench.fake.files.lock().unwrap().remove(0);
+    assert_eq!(id(&cached).await.as_deref(), Ok("k1"));
+    tokio::time::sleep(MINUTE).await;
+    assert_eq!((id(&cached).await.as_deref(), bench.fetches()), (Ok("k1"), 1));
+    std::fs::write(file.path(), "rotated").unwrap();
+    tokio::time::sleep(2 * LOOK).await;
+    assert_eq!((id(&cached).await.as_deref(), bench.fetches()), (Ok("k2"), 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -226,6 +226,8 @@ fn where_no_source_serves_each_is_named_and_one_that_comes_up_is_taken() {
     until_logged(&daemon, "NotYet");
     lab.simulator.identity().allow(Issuer::AssumeRole);
     until_logged(&daemon, "keys are to be had again");
+    // Longer than it takes until files are looked at again.
+    std::thread::sleep(Duration::from_secs(3));
     lab.settle(&daemon);
     assert_eq!(lab.simulator.identity().served(Issuer::AssumeRole), 1);
 }
