@@ -18,6 +18,14 @@ pub struct Ask<'a> {
     pub gzip: bool,
 }
 
+/// Some processors (AMD Zen 3) copy at a twentieth of their speed to a place that is up to 63 bytes further into its page than the
+/// source is into its own. Each read goes to another place, so that this happens to every server now and then, and not always to
+/// the one whose heads have that length.
+const PAGE_BYTES: usize = 4 * 1024;
+/// Whole cache lines, as buffers are aligned; an odd number of them, so that each of a page has its turn.
+const STEP_BYTES: usize = 17 * 64;
+const READ_BYTES: usize = 256 * 1024;
+
 /// How a server fared.
 #[derive(Clone, Debug)]
 pub struct Load {
@@ -78,6 +86,8 @@ pub fn fetch(address: &str, gzip: bool, accept: &str) -> Outcome<Vec<u8>> {
 struct Connection {
     stream: BufReader<TcpStream>,
     scratch: Vec<u8>,
+    /// Where in it the next read goes.
+    start: usize,
 }
 
 impl Connection {
@@ -85,7 +95,8 @@ impl Connection {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-        Ok(Self { stream: BufReader::with_capacity(16 * 1024, stream), scratch: vec![0; 256 * 1024] })
+        let stream = BufReader::with_capacity(16 * 1024, stream);
+        Ok(Self { stream, scratch: vec![0; READ_BYTES + PAGE_BYTES], start: 0 })
     }
 
     /// Asks once and reads the answer to its end, into `keep` or nowhere.
@@ -132,13 +143,14 @@ impl Connection {
 
     fn read(&mut self, mut left: usize, keep: &mut Option<&mut Vec<u8>>) -> Outcome<()> {
         while left > 0 {
-            let room = left.min(self.scratch.len());
-            let count = self.stream.read(&mut self.scratch[..room])?;
+            self.start = (self.start + STEP_BYTES) % PAGE_BYTES;
+            let place = self.start..self.start + left.min(READ_BYTES);
+            let count = self.stream.read(&mut self.scratch[place.clone()])?;
             if count == 0 {
                 return Err("the body was cut".into());
             }
             if let Some(keep) = keep.as_deref_mut() {
-                keep.extend_from_slice(&self.scratch[..count]);
+                keep.extend_from_slice(&self.scratch[place][..count]);
             }
             left -= count;
         }
