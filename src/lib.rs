@@ -8,6 +8,7 @@ pub mod clock;
 pub mod journal;
 pub mod mapped;
 pub mod model;
+pub mod priority;
 
 pub mod config;
 

@@ -8,8 +8,8 @@ use emr_serverless_spark_exporter::app::{self, AppError, Handed};
 use emr_serverless_spark_exporter::build_info;
 use emr_serverless_spark_exporter::cli::{self, Cli, Command, ConfigFlags};
 use emr_serverless_spark_exporter::config::{self, Config, ConfigErrors, LoadRequest};
-use emr_serverless_spark_exporter::logging;
-use tokio::runtime::Runtime;
+use emr_serverless_spark_exporter::{logging, priority};
+use tokio::runtime::Builder;
 
 fn main() -> ExitCode {
     let command = match Cli::command(std::env::args_os()) {
@@ -65,8 +65,9 @@ fn run(command: Command) -> Result<(), AppError> {
 }
 
 fn block_on(program: impl Future<Output = Result<(), AppError>>) -> Result<(), AppError> {
-    let runtime =
-        Runtime::new().map_err(|source| AppError::System { doing: "starting the runtime", source })?;
+    // The threads that answer scrapes are others, which this one starts.
+    let runtime = Builder::new_multi_thread().enable_all().on_thread_start(priority::give_way).build();
+    let runtime = runtime.map_err(|source| AppError::System { doing: "starting the runtime", source })?;
     let ended = runtime.block_on(program);
     // A password that is still being checked is nothing to wait for.
     runtime.shutdown_timeout(Duration::from_millis(100));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use emr_serverless_spark_exporter::api::credentials::{ProviderOptions, provider};
 use emr_serverless_spark_exporter::api::{Client, ClientOptions, Transport};
-use emr_serverless_spark_exporter::app::{Exporter, Handed};
+use emr_serverless_spark_exporter::app::{Exporter, Handed, ServingThreads};
 use emr_serverless_spark_exporter::clock::Clock;
 use emr_serverless_spark_exporter::config::{self, Config, LoadRequest};
 use emr_serverless_spark_exporter::sim::{HistoryOrder, Options, Simulator, World, WorldConfig};
@@ -122,7 +122,13 @@ pub fn settings(url: &str, ledger: &str, max_in_flight: &str) -> Outcome<Config>
 fn sweep(url: &str, ledger: &str, max_in_flight: &str) -> Outcome<Value> {
     let config = settings(url, ledger, max_in_flight)?;
     let runtime = tokio::runtime::Runtime::new()?;
-    let exporter = runtime.block_on(Exporter::start(config, Vec::new(), Handed::none(), None))?;
+    let exporter = runtime.block_on(Exporter::start(
+        config,
+        Vec::new(),
+        ServingThreads::start()?,
+        Handed::none(),
+        None,
+    ))?;
     let address = exporter.addresses()[0].to_string();
     poll(&address, "/-/ready", "", Duration::from_millis(50))?;
     let (cpu, rss) = (cpu_seconds()?, rss_peak_mib()?);
@@ -144,7 +150,13 @@ fn poll_often(url: &str, ledger: &str, polls: u32) -> Outcome<Value> {
         sessions.collector.interval = Duration::from_secs(1);
     }
     let runtime = tokio::runtime::Runtime::new()?;
-    let exporter = runtime.block_on(Exporter::start(config, Vec::new(), Handed::none(), None))?;
+    let exporter = runtime.block_on(Exporter::start(
+        config,
+        Vec::new(),
+        ServingThreads::start()?,
+        Handed::none(),
+        None,
+    ))?;
     let address = exporter.addresses()[0].to_string();
     poll(&address, "/-/ready", "", Duration::from_millis(50))?;
     let sweep_cpu = cpu_seconds()?;

@@ -2,7 +2,6 @@
 //! ends whatever is under way.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -158,8 +157,6 @@ impl Shared {
         answer: &Answer,
         keys: &AccessCredentials,
     ) -> Result<R, Cause> {
-        // Between one page and the next, a scrape that wants the processor has its turn.
-        thread::yield_now();
         let body = answer.body(call.place, keys)?;
         for &field in &body.malformed {
             self.observer.on_malformed(field);

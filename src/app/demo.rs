@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::TcpListener;
 
-use super::{AppError, Exporter, ended_by_signal};
+use super::{AppError, Exporter, ServingThreads, ended_by_signal};
 use crate::cli::{DemoFlags, SimFlags};
 use crate::config::{self, Config, LoadRequest};
 use crate::server::{self, Handed};
@@ -24,7 +24,8 @@ pub async fn demo(flags: DemoFlags) -> Result<(), AppError> {
     let scratch = Scratch::new();
     let ledger = flags.ledger_path.unwrap_or_else(|| scratch.0.join("ledger.db").display().to_string());
     let config = watching(&simulator, &flags.web_listen_address, &ledger)?;
-    let mut exporter = Exporter::start(config, Vec::new(), Handed::none(), None).await?;
+    let mut exporter =
+        Exporter::start(config, Vec::new(), ServingThreads::start()?, Handed::none(), None).await?;
     announce(&exporter, &simulator, flags.sim_speed);
     let ended = tokio::select! {
         () = ended => Ok(()),

@@ -44,14 +44,15 @@ pub struct Exporter {
 
 impl Exporter {
     /// Opens the ledger, listens, and begins to poll. `environment` is where keys of the default chain are looked up,
-    /// `handed` holds the sockets that are served on where the settings say so; without a `reload`, the settings stay
-    /// what they are.
+    /// `serving` answers what comes, also on the sockets that `handed` holds, where the settings say so; without a `reload`,
+    /// the settings stay what they are.
     ///
     /// # Errors
     /// Where one of these cannot be done; nothing runs then.
     pub async fn start(
         config: Config,
         environment: Vec<(String, String)>,
+        serving: ServingThreads,
         handed: Handed,
         reload: Option<Reload>,
     ) -> Result<Self, AppError> {
@@ -68,7 +69,6 @@ impl Exporter {
         let room = common.room();
         room.look().await;
 
-        let serving = ServingThreads::start()?;
         let listening = serving.handle.spawn(listen(config.web.clone(), handed));
         let listeners = listening.await.map_err(|_| AppError::Defect)??;
         let (wishes, asked) = reload::wishes();
@@ -223,7 +223,10 @@ pub(super) mod tests {
     async fn a_part_that_ends_by_itself_is_told_and_the_rest_ends_in_order() {
         let directory = tempfile::tempdir().unwrap();
         let config = settings(directory.path());
-        let mut exporter = Exporter::start(config, Vec::new(), Handed::none(), None).await.unwrap();
+        let mut exporter =
+            Exporter::start(config, Vec::new(), ServingThreads::start().unwrap(), Handed::none(), None)
+                .await
+                .unwrap();
         let healthy = tokio::time::timeout(Duration::from_millis(500), exporter.defect()).await;
         assert!(healthy.is_err(), "{healthy:?}");
         exporter.tasks.spawn(async { panic!("a defect") });

@@ -29,6 +29,7 @@ pub use exporter::Exporter;
 pub use health::{HealthError, health};
 pub use ledger::ledger_command;
 pub use reload::Reload;
+pub use serving::ServingThreads;
 pub use shutdown::ended_by_signal;
 
 use crate::api::ApiError;
@@ -118,9 +119,11 @@ pub async fn serve(
     let ended = ended_by_signal()?;
     let reload = Reload::new(logging, read)?;
     let environment = crate::config::process_environment();
+    // By this thread, which gives way to nobody: they would be as it is.
+    let serving = ServingThreads::start()?;
     // A task of its own: what it reads and checks may take long, or hang, and whoever ends the program is not to wait for that.
     // The ledger stands an end at any moment.
-    let mut starting = tokio::spawn(Exporter::start(config, environment, handed, Some(reload)));
+    let mut starting = tokio::spawn(Exporter::start(config, environment, serving, handed, Some(reload)));
     tokio::pin!(ended);
     let mut exporter = tokio::select! {
         biased;

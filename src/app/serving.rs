@@ -7,18 +7,18 @@ use super::AppError;
 
 /// See the module. They end with it, and whatever still runs on them.
 #[derive(Debug)]
-pub(super) struct ServingThreads {
+pub struct ServingThreads {
     /// Where tasks of theirs are spawned.
     pub(super) handle: Handle,
     runtime: Option<Runtime>,
 }
 
 impl ServingThreads {
-    /// As many as there are cores.
+    /// As many as there are cores. They have the nice value of the calling thread.
     ///
     /// # Errors
     /// Where the system has no threads to give.
-    pub(super) fn start() -> Result<Self, AppError> {
+    pub fn start() -> Result<Self, AppError> {
         let runtime = Builder::new_multi_thread().thread_name("serving").enable_all().build();
         let runtime = runtime
             .map_err(|source| AppError::System { doing: "starting the threads that serve", source })?;
@@ -41,6 +41,7 @@ mod tests {
     use std::net::TcpStream;
     use std::time::Duration;
 
+    use super::ServingThreads;
     use crate::app::Exporter;
     use crate::app::exporter::tests::settings;
     use crate::server::Handed;
@@ -49,7 +50,10 @@ mod tests {
     async fn a_scrape_is_answered_while_no_other_thread_has_time() {
         let directory = tempfile::tempdir().unwrap();
         let config = settings(directory.path());
-        let exporter = Exporter::start(config, Vec::new(), Handed::none(), None).await.unwrap();
+        let exporter =
+            Exporter::start(config, Vec::new(), ServingThreads::start().unwrap(), Handed::none(), None)
+                .await
+                .unwrap();
         let mut page = String::new();
         // Blocks the only thread that the rest of the exporter has here.
         let mut scraper = TcpStream::connect(exporter.addresses()[0]).unwrap();

@@ -10,6 +10,7 @@ use super::lock::Lock;
 use super::store::Store;
 use super::{LedgerError, LedgerSnapshot, seal};
 use crate::journal::Journal;
+use crate::priority;
 
 /// Jobs that may wait for the writer. Each holds at most one page of sessions; a full queue slows the sweeps down.
 const QUEUE_MAX: usize = 64;
@@ -45,7 +46,10 @@ impl Writer {
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         let thread = thread::Builder::new()
             .name("ledger".into())
-            .spawn(move || run(store, lock, queue, &publish, &*observer))
+            .spawn(move || {
+                priority::give_way();
+                run(store, lock, queue, &publish, &*observer);
+            })
             .map_err(|source| LedgerError::io(&path, "starting its writer", source))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
@@ -137,12 +141,7 @@ fn transact(store: &mut Store, group: Vec<Job>) -> (Vec<Answer>, Result<(), Ledg
     if let Err(error) = store.execute("beginning a transaction", "BEGIN IMMEDIATE") {
         return (group.into_iter().map(|job| job(None)).collect(), Err(error));
     }
-    let work = |job: Job| {
-        // A scrape that wants the processor does not wait until all of the group is done.
-        thread::yield_now();
-        job(Some(store))
-    };
-    let answers: Vec<Answer> = group.into_iter().map(work).collect();
+    let answers: Vec<Answer> = group.into_iter().map(|job| job(Some(store))).collect();
     let written = store.write_totals().and_then(|()| store.spill_places());
     let commits = store.commits + i64::from(store.connection.total_changes() != changes);
     let committed =

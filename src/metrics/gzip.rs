@@ -4,7 +4,6 @@
 
 use std::ops::Range;
 use std::sync::Weak;
-use std::thread;
 
 use bytes::Bytes;
 use crc32fast::Hasher;
@@ -60,8 +59,6 @@ impl Gzip {
                 continue;
             }
             let plain = std::mem::take(&mut plain);
-            // A scrape that wants the processor does not wait until all of them are done.
-            thread::yield_now();
             let start = file.len();
             let known = before.and_then(|before| {
                 Some((before, before.segments.iter().find(|known| known.plain == plain)?))

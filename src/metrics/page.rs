@@ -1,7 +1,5 @@
 //! A page in both text formats at once. Invariant: a sample has the same name, labels and value in both.
 
-use std::thread;
-
 use super::body::{Body, Piece};
 use super::labels::write_pairs;
 use super::lines::{self, float, seconds};
@@ -14,9 +12,6 @@ use crate::model::Format;
 /// The most characters that the labels of an exemplar may have, names included (OpenMetrics 1.0.0, "Exemplars").
 const EXEMPLAR_CHARACTERS_MAX: usize = 128;
 
-/// Written at one go: a scrape that wants the processor waits no longer than this takes.
-const TURN_BYTES: usize = 128 * 1024;
-
 /// A page that is being written.
 pub(super) struct Page {
     out: Draft,
@@ -26,8 +21,6 @@ pub(super) struct Page {
     /// The one that is written at the moment; `None` where both are the same.
     format: Option<Format>,
     created_timestamps: bool,
-    /// Where other threads have their turn next.
-    turn: usize,
 }
 
 impl Page {
@@ -39,7 +32,6 @@ impl Page {
             name: Vec::new(),
             format: None,
             created_timestamps,
-            turn: 0,
         }
     }
 
@@ -91,10 +83,6 @@ impl Page {
             "{}",
             family.name
         );
-        if self.out.len() >= self.turn {
-            thread::yield_now();
-            self.turn = self.out.len() + TURN_BYTES;
-        }
         self.out.extend_from_slice(&self.name);
         lines::labels(&mut self.out, family, common, more);
         self.value(value).text("\n");

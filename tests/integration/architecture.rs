@@ -6,16 +6,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may import of the others.
-const ALLOWED: [(&str, &[&str]); 17] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     ("build_info", &[]),
     ("clock", &[]),
     ("journal", &[]),
     ("mapped", &[]),
+    ("priority", &[]),
     ("model", &["clock"]),
     ("config", &["clock", "model"]),
     ("api", &["clock", "model", "config"]),
     ("collect", &["clock", "model", "api"]),
-    ("ledger", &["clock", "journal", "model"]),
+    ("ledger", &["clock", "journal", "model", "priority"]),
     ("metrics", &["build_info", "clock", "mapped", "model", "config", "ledger"]),
     ("server", &["clock", "journal", "mapped", "model", "config"]),
     ("scheduler", &["clock", "journal", "model", "config", "api", "collect", "ledger", "metrics"]),
@@ -41,7 +42,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
             "logging",
         ],
     ),
-    ("main", &["app", "build_info", "cli", "config", "logging"]),
+    ("main", &["app", "build_info", "cli", "config", "logging", "priority"]),
 ];
 
 /// What the design rules out by name, whatever the table above comes to say.

@@ -1,7 +1,5 @@
 //! Livy sessions as listed now, from ListLivyComputeSessions.
 
-use std::thread;
-
 use crate::metrics::Family;
 use crate::metrics::board::{Active, View};
 use crate::metrics::labels::{LabelTable, write_pairs};
@@ -91,8 +89,6 @@ fn labels(view: View<'_>) -> LabelTable {
     let mut labels = LabelTable::default();
     let mut gateway = Vec::new();
     for (id, sessions) in view.sessions() {
-        // As between the parts of a page.
-        thread::yield_now();
         gateway.clear();
         write_pairs(&mut gateway, SESSION, &[&id.workspace.workspace_id, &id.livy_compute_id]);
         for row in &sessions.active {

@@ -9,6 +9,22 @@ use emr_serverless_spark_exporter::sim::{Fault, Scope};
 use crate::harness::{HOUR, Lab, PROGRAM, metric, run, wait_for, world};
 
 #[test]
+fn what_answers_has_its_turn_before_what_polls_and_counts() {
+    let lab = Lab::new(world());
+    let daemon = lab.start();
+    lab.settle(&daemon);
+    let threads = daemon.threads();
+    // The one that has started the others does nothing from then on.
+    let usual = threads[0].1;
+    for name in ["serving", "tokio-rt-worker", "ledger"] {
+        let expected = if name == "serving" { usual } else { 19 };
+        let mut nice = threads.iter().filter(|thread| thread.0 == name).map(|thread| thread.1).peekable();
+        assert!(nice.peek().is_some() && nice.all(|nice| nice == expected), "{name}: {threads:?}");
+    }
+    daemon.stop();
+}
+
+#[test]
 fn it_is_healthy_at_once_and_ready_after_its_first_pass() {
     let lab = Lab::new(world());
     lab.simulator.set_latency(Duration::from_millis(250));

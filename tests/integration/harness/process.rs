@@ -160,6 +160,19 @@ impl Daemon {
         Self { process, address }
     }
 
+    /// Its threads: the name of each, and how nice it is.
+    pub fn threads(&self) -> Vec<(String, i32)> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.child.id())).unwrap();
+        // One may end meanwhile.
+        let stats = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
+        let thread = |stat: String| {
+            let (head, fields) = stat.rsplit_once(") ").unwrap();
+            let nice = fields.split(' ').nth(19 - 3).unwrap().parse().unwrap();
+            (head.split_once('(').unwrap().1.to_owned(), nice)
+        };
+        stats.map(thread).collect()
+    }
+
     /// Status and body of an answer.
     pub fn get(&self, path: &str) -> (u16, String) {
         http_get(self.address, path).unwrap_or_else(|error| panic!("{path}: {error}"))
