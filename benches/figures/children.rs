@@ -14,6 +14,7 @@ use emr_serverless_spark_exporter::sim::{HistoryOrder, Options, Simulator, World
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
 use crate::process::{cpu_seconds, poll, rss_peak_mib, sample};
 use crate::{Outcome, peers, render, writes};
@@ -83,7 +84,7 @@ fn crowd(gateways: u32, shuffled: bool) -> Outcome<Value> {
 }
 
 fn serve(world: World, latency: Duration) -> Outcome<Value> {
-    tokio::runtime::Runtime::new()?.block_on(async {
+    Runtime::new()?.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let simulator = Simulator::start(listener, world, Options::default())?;
         simulator.set_latency(latency);
@@ -118,19 +119,20 @@ pub fn settings(url: &str, ledger: &str, max_in_flight: &str) -> Outcome<Config>
     Ok(config)
 }
 
+/// The whole exporter, once it is ready, and where it listens.
+fn ready(runtime: &Runtime, config: Config) -> Outcome<(Exporter, String)> {
+    let serving = ServingThreads::start()?;
+    let exporter = runtime.block_on(Exporter::start(config, Vec::new(), serving, Handed::none(), None))?;
+    let address = exporter.addresses()[0].to_string();
+    poll(&address, "/-/ready", "", Duration::from_millis(50))?;
+    Ok((exporter, address))
+}
+
 /// The whole exporter, from its start until every target was swept once.
 fn sweep(url: &str, ledger: &str, max_in_flight: &str) -> Outcome<Value> {
     let config = settings(url, ledger, max_in_flight)?;
-    let runtime = tokio::runtime::Runtime::new()?;
-    let exporter = runtime.block_on(Exporter::start(
-        config,
-        Vec::new(),
-        ServingThreads::start()?,
-        Handed::none(),
-        None,
-    ))?;
-    let address = exporter.addresses()[0].to_string();
-    poll(&address, "/-/ready", "", Duration::from_millis(50))?;
+    let runtime = Runtime::new()?;
+    let (exporter, address) = ready(&runtime, config)?;
     let (cpu, rss) = (cpu_seconds()?, rss_peak_mib()?);
     let page = poll(&address, "/metrics", "livy_cu_seconds_total{", Duration::from_millis(50))?;
     let report = json!({
@@ -149,16 +151,8 @@ fn poll_often(url: &str, ledger: &str, polls: u32) -> Outcome<Value> {
     if let Some(sessions) = &mut config.collectors.livy_sessions {
         sessions.collector.interval = Duration::from_secs(1);
     }
-    let runtime = tokio::runtime::Runtime::new()?;
-    let exporter = runtime.block_on(Exporter::start(
-        config,
-        Vec::new(),
-        ServingThreads::start()?,
-        Handed::none(),
-        None,
-    ))?;
-    let address = exporter.addresses()[0].to_string();
-    poll(&address, "/-/ready", "", Duration::from_millis(50))?;
+    let runtime = Runtime::new()?;
+    let (exporter, address) = ready(&runtime, config)?;
     let sweep_cpu = cpu_seconds()?;
     let look = || -> Outcome<(f64, f64, f64, String)> {
         let page = poll(&address, "/metrics", "livy_cu_seconds_total{", Duration::from_millis(50))?;
@@ -231,7 +225,7 @@ fn fetch(url: &str, pages: u64, max_in_flight: &str) -> Outcome<Value> {
         }
         Ok::<_, Box<dyn std::error::Error>>((sessions, started.elapsed()))
     };
-    let (sessions, took) = tokio::runtime::Runtime::new()?.block_on(work)?;
+    let (sessions, took) = Runtime::new()?.block_on(work)?;
     let (cpu, rss) = (cpu_seconds()?, rss_peak_mib()?);
     Ok(json!({"cpu_seconds": cpu, "rss_mib": rss, "sessions": sessions, "seconds": took.as_secs_f64()}))
 }

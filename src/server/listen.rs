@@ -240,7 +240,7 @@ pub async fn bind(address: &str, flag: &'static str) -> Result<TcpListener, Bind
         };
         match bound {
             Ok(listener) => {
-                pace(&listener);
+                leave_unpaced(&listener);
                 return Ok(listener);
             }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -254,7 +254,7 @@ pub async fn bind(address: &str, flag: &'static str) -> Result<TcpListener, Bind
 
 /// Connections that stay on this machine have nothing to congest. Where BBR is the system's choice, it has them wait for a timer
 /// with every segment, which is up to half of what a scrape costs. Reno is in every kernel, and open to everybody.
-fn pace(listener: &TcpListener) {
+fn leave_unpaced(listener: &TcpListener) {
     if listener.local_addr().is_ok_and(|address| address.ip().is_loopback()) {
         // Without it, all goes on, only slower.
         let _ = set_tcp_congestion(listener, "reno");
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_stays_on_this_machine_is_paced_otherwise_than_the_system_says() {
+    async fn only_what_stays_on_this_machine_is_left_unpaced() {
         use rustix::net::sockopt::tcp_congestion;
         let usual = tcp_congestion(TcpSocket::new_v4().unwrap()).unwrap();
         for (address, expected) in [("127.0.0.1:0", "reno"), ("127.0.0.2:0", "reno"), ("0.0.0.0:0", &usual)] {
