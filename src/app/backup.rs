@@ -51,7 +51,10 @@ impl Backups {
             let due = age.map_or(0, |age| millis(interval).saturating_sub(age));
             let mut wait = Duration::from_millis(u64::try_from(due).unwrap_or(0)).min(PATIENCE);
             if due <= 0 {
-                let Some(outcome) = stop.run_until_cancelled(copy(self.path.clone())).await else { return };
+                let outcome = copy(self.path.clone(), stop.clone()).await;
+                if stop.is_cancelled() {
+                    return;
+                }
                 let path = ledger::backup_path(&self.path);
                 match outcome {
                     Ok(Checked { sessions, .. }) => {
@@ -85,13 +88,60 @@ impl Backups {
     }
 }
 
-/// Copies on a thread of its own, which the end of the process does not wait for: what it leaves then is overwritten
-/// by the next copy.
-async fn copy(path: PathBuf) -> Result<Checked, LedgerError> {
+/// Copies on a thread of its own until `stop`. The end of the process waits for it: the last to close the ledger must be
+/// its writer, or SQLite leaves the log beside the file.
+async fn copy(path: PathBuf, stop: CancellationToken) -> Result<Checked, LedgerError> {
     let (tell, told) = oneshot::channel();
-    let work = move || drop(tell.send(ledger::back_up_beside(&path)));
+    let work = move || drop(tell.send(ledger::back_up_beside(&path, &stop)));
     match std::thread::Builder::new().name("backup".into()).spawn(work) {
         Ok(_) => told.await.unwrap_or(Err(LedgerError::Closed)),
         Err(_) => Err(LedgerError::Closed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::common::Common;
+    use crate::app::exporter::tests::settings;
+    use crate::ledger::Discovered;
+    use crate::metrics::tests::{gateway, session};
+
+    #[tokio::test]
+    async fn an_end_amid_a_copy_leaves_the_ledger_as_one_file_and_nothing_of_the_copy() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ledger.db");
+        let own = Arc::new(OwnMetrics::new([].into_iter(), &[]).unwrap());
+        let config = settings(directory.path());
+        let common = Common::open(&config, own, Arc::new(Vitals::new(0)), Clock::System).unwrap();
+        let found = Discovered { gateway: gateway(), created: None, watched_since: 0 };
+        let pass = common.ledger.begin_pass(found, 1).await.unwrap();
+        // As many as are not copied and checked at once.
+        let sessions = (0..20_000).map(|n| session(&format!("s{n}"), "root_queue", n)).collect();
+        common.ledger.apply_sessions(pass, sessions).await.unwrap();
+
+        let (_interval, interval) = watch::channel(Some(Duration::from_secs(3_600)));
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(common.backups(&config, interval).run(stop.clone()));
+        let part = directory.path().join("ledger.db.backup.part");
+        while !part.exists() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        stop.cancel();
+        running.await.unwrap();
+        drop(common);
+        let names = || {
+            let files = std::fs::read_dir(directory.path()).unwrap();
+            let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+            // Where the stop came late, that copy was whole by then.
+            let mut names: Vec<_> = names.filter(|name| name != "ledger.db.backup").collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(), ["exporter.yaml", "ledger.db", "ledger.db-lock"]);
+        assert_eq!(ledger::inspect(&path).unwrap().totals.sessions, 20_000);
+        let told = ledger::back_up_beside(&path, &stop).unwrap_err().to_string();
+        assert!(told.ends_with("copying it: interrupted"), "{told}");
+        assert!(!names().iter().any(|name| name.contains("backup")), "{:?}", names());
     }
 }

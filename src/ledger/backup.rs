@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
+use tokio_util::sync::CancellationToken;
 
 use super::check::Checked;
 use super::lock::Lock;
@@ -29,12 +30,12 @@ pub fn backup_path(path: &Path) -> PathBuf {
     beside(path, ".backup")
 }
 
-/// Replaces the automatic backup by a new copy, while the ledger may be in use.
+/// Replaces the automatic backup by a new copy, while the ledger may be in use. Ends early when `stop` says so.
 ///
 /// # Errors
-/// Where the copy cannot be made or is not sound; then the one before is kept.
-pub fn back_up_beside(path: &Path) -> Result<Checked, LedgerError> {
-    write_copy(path, &backup_path(path))
+/// Where the copy cannot be made, is not sound, or was stopped; then the one before is kept.
+pub fn back_up_beside(path: &Path, stop: &CancellationToken) -> Result<Checked, LedgerError> {
+    write_copy(path, &backup_path(path), stop)
 }
 
 /// Writes a copy to a new file, while the ledger may be in use.
@@ -45,7 +46,7 @@ pub fn back_up(path: &Path, target: &Path) -> Result<Checked, LedgerError> {
     if fs::symlink_metadata(target).is_ok() {
         return Err(LedgerError::Exists { path: target.to_owned() });
     }
-    write_copy(path, target)
+    write_copy(path, target, &CancellationToken::new())
 }
 
 /// Puts a copy in the place of the ledger; without a name, the automatic backup. The gateways are not shown before
@@ -71,10 +72,11 @@ pub fn restore(path: &Path, copy: Option<&Path>, now: UnixMillis) -> Result<Rest
     Ok(Restored { copy, kept, checked })
 }
 
-fn write_copy(path: &Path, target: &Path) -> Result<Checked, LedgerError> {
-    let connection = reader::connect(path)?;
+fn write_copy(path: &Path, target: &Path, stop: &CancellationToken) -> Result<Checked, LedgerError> {
+    let mut connection = reader::connect(path)?;
+    reader::end_with(&mut connection, stop).map_err(|source| open::sqlite(path, "setting it up", source))?;
     let part = beside(target, ".part");
-    let whole = vacuum_into(path, &connection, &part).and_then(|()| reader::verify(&part));
+    let whole = vacuum_into(path, &connection, &part).and_then(|()| reader::verify_until(&part, stop));
     if whole.is_err() {
         remove(&part);
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
+use tokio_util::sync::CancellationToken;
 
 use super::check::Checked;
 use super::{LedgerError, LedgerSnapshot, SeriesKey, check, load, lock, open, schema, seal};
@@ -22,9 +23,15 @@ pub struct Inspection {
 /// # Errors
 /// The check that failed, or why the file cannot be read.
 pub fn verify(path: &Path) -> Result<Checked, LedgerError> {
+    verify_until(path, &CancellationToken::new())
+}
+
+/// The same, until `stop` says that nobody waits for it any more.
+pub(super) fn verify_until(path: &Path, stop: &CancellationToken) -> Result<Checked, LedgerError> {
     // Before the file: commits may come in while it is read.
     let noted = lock::noted_commits(path);
-    let connection = open_read_only(path)?;
+    let mut connection = open_read_only(path)?;
+    end_with(&mut connection, stop).map_err(|source| open::sqlite(path, "setting it up", source))?;
     begin(path, &connection)?;
     check::structure(path, &connection)?;
     check::content(path, &connection, None, noted)
@@ -88,6 +95,14 @@ pub(super) fn connect(path: &Path) -> Result<Connection, LedgerError> {
         return Err(LedgerError::too_new(path, version));
     }
     Ok(connection)
+}
+
+/// Ends what the connection does as soon as `stop` says so.
+pub(super) fn end_with(connection: &mut Connection, stop: &CancellationToken) -> rusqlite::Result<()> {
+    // Steps of SQLite's machine between two looks: less than a millisecond.
+    const STEPS: i32 = 1_000;
+    let stop = stop.clone();
+    connection.progress_handler(STEPS, Some(move || stop.is_cancelled()))
 }
 
 /// All that follows is read from one state of the ledger.

@@ -18,7 +18,7 @@ mod page;
 #[cfg(test)]
 mod forms_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use board::{Active, Board, Failure, Listing, SessionsView, TargetStatus, View};
 pub use body::Body;

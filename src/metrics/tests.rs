@@ -32,7 +32,7 @@ pub(super) fn workspace() -> WorkspaceId {
     WorkspaceId { account: "a".into(), workspace_id: "w-1".into() }
 }
 
-pub(super) fn gateway() -> GatewayId {
+pub(crate) fn gateway() -> GatewayId {
     GatewayId { workspace: workspace(), livy_compute_id: "lc-1".into() }
 }
 
@@ -45,7 +45,7 @@ fn exposition(zero_hold: u64) -> Exposition {
     Exposition::new(settings, config::Pricing::default(), vec![scope()])
 }
 
-fn session(id: &str, queue: &str, nano_cu_hours: i64) -> SessionObservation {
+pub(crate) fn session(id: &str, queue: &str, nano_cu_hours: i64) -> SessionObservation {
     let usage = Usage { nano_cu_hours, vcore_seconds: 7, mb_seconds: 3 };
     SessionObservation {
         session_id: id.into(),

@@ -1,5 +1,7 @@
 //! What a counter is made of adds up to it, whatever happened to its sessions.
 
+use tokio_util::sync::CancellationToken;
+
 use super::*;
 use crate::ledger::{Counter, Explanation, Share, explain};
 
@@ -110,6 +112,6 @@ async fn it_stops_when_it_is_told_to_and_takes_no_lock_from_the_writer() {
     assert!(before > 0, "the writer holds the file");
     explained(&path, Counter::Created, 1);
     assert_eq!(locks(), before);
-    crate::ledger::back_up_beside(&path).unwrap();
+    crate::ledger::back_up_beside(&path, &CancellationToken::new()).unwrap();
     assert_eq!(locks(), before);
 }

@@ -4,6 +4,8 @@ use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
 
+use tokio_util::sync::CancellationToken;
+
 use super::*;
 use crate::ledger::{ClusterSweep, LedgerError};
 use crate::model::{ClusterKind, ClusterState};
@@ -246,7 +248,7 @@ async fn a_restore_keeps_the_damaged_ledger_with_its_log_and_checks_the_copy_fir
     let path = directory.path().join("l.db");
     let ledger = full_ledger(&path, true).await;
     let truth = totals(&ledger, "g").series.clone();
-    crate::ledger::back_up_beside(&path).unwrap();
+    crate::ledger::back_up_beside(&path, &CancellationToken::new()).unwrap();
     after_a_sweep(&ledger).await;
     let mut files = Files::of(&path);
     drop(ledger);
