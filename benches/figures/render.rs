@@ -7,18 +7,20 @@ use emr_serverless_spark_exporter::model::{
 };
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
 use crate::Outcome;
-use crate::process::{cpu_seconds, memory_mib};
+use crate::process::memory_mib;
 use crate::table::median;
 
 const GATEWAYS: usize = 40;
 /// Of each gateway; five series each.
 const SESSIONS: usize = 500;
-/// Renderings between two looks at the CPU time, which counts in hundredths of a second.
-const BATCH: u32 = 25;
-const BATCHES: usize = 5;
+/// Pages that are written, each after a change of all.
+const PAGES: i64 = 100;
+/// Pages that are compressed.
+const COMPRESSED: usize = 25;
 
 /// See the module.
 pub fn render() -> Outcome<Value> {
@@ -29,37 +31,26 @@ pub fn render() -> Outcome<Value> {
     };
     let scope = ScopeId { account: "bench".into(), region: "cn-hangzhou".into() };
     let exposition = Exposition::new(settings, config::Pricing::default(), vec![scope]);
-    let (mut plain, mut gzip, mut round) = (Vec::new(), Vec::new(), 10);
-    let (mut sizes, mut open_bytes) = ((0, 0), 0);
-    change(&exposition, 0);
+    take(&exposition, views(0));
     let state_mib = memory_mib(std::process::id(), "VmRSS")?;
     let peak_mib = peak(&exposition)? - state_mib;
-    for _ in 0..BATCHES {
-        round += 1;
-        change(&exposition, round);
-        let started = cpu_seconds()?;
-        for _ in 0..BATCH {
-            drop(exposition.render(1_000));
-        }
-        plain.push((cpu_seconds()? - started) * 1e3 / f64::from(BATCH));
-        let body = exposition.render(1_000).body;
-        open_bytes = body.parts(Format::OpenMetrics).concat().len();
-        let started = cpu_seconds()?;
-        for _ in 0..BATCH / 5 {
-            let compressed = Gzip::new(body.parts(Format::Text), None);
-            sizes = (
-                body.parts(Format::Text).concat().len(),
-                compressed.with_end(&bytes::Bytes::new(), &Memory::default()).concat().len(),
-            );
-        }
-        gzip.push((cpu_seconds()? - started) * 1e3 / f64::from(BATCH / 5));
+    let (mut taken, mut plain) = (Vec::new(), Vec::new());
+    for round in 10..10 + PAGES {
+        let views: Vec<_> = views(round).collect();
+        taken.push(timed(|| take(&exposition, views)).1);
+        plain.push(timed(|| exposition.render(1_000).body).1);
     }
+    let body = exposition.render(1_000).body;
+    let gzip = (0..COMPRESSED).map(|_| timed(|| Gzip::new(body.parts(Format::Text), None)).1).collect();
+    let compressed = Gzip::new(body.parts(Format::Text), None);
+    let compressed = compressed.with_end(&bytes::Bytes::new(), &Memory::default()).concat();
     Ok(json!({
+        "taken_millis": median(taken),
         "plain_millis": median(plain),
         "gzip_millis": median(gzip),
-        "plain_bytes": sizes.0,
-        "gzip_bytes": sizes.1,
-        "open_bytes": open_bytes,
+        "plain_bytes": body.parts(Format::Text).concat().len(),
+        "gzip_bytes": compressed.len(),
+        "open_bytes": body.parts(Format::OpenMetrics).concat().len(),
         "peak_mib": peak_mib,
     }))
 }
@@ -68,7 +59,7 @@ pub fn render() -> Outcome<Value> {
 fn peak(exposition: &Exposition) -> Outcome<f64> {
     let mut shown = None;
     for round in 1..4 {
-        change(exposition, round);
+        take(exposition, views(round));
         let body = exposition.render(1_000).body;
         let before = shown.as_ref().map(|(_, gzip)| gzip);
         let gzip = Gzip::new(body.parts(Format::Text), before);
@@ -78,13 +69,30 @@ fn peak(exposition: &Exposition) -> Outcome<f64> {
     memory_mib(std::process::id(), "VmHWM")
 }
 
-/// All sessions with other figures than before.
-fn change(exposition: &Exposition, round: i64) {
-    for number in 0..GATEWAYS {
+/// What it gives, and the CPU time that this process takes for it, in milliseconds.
+fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
+    let now = || {
+        let time = clock_gettime(ClockId::ProcessCPUTime);
+        Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+    };
+    let started = now();
+    let result = work();
+    (result, (now() - started).as_secs_f64() * 1e3)
+}
+
+/// All sessions with other figures than in any other round.
+fn views(round: i64) -> impl Iterator<Item = (GatewayId, SessionsView)> {
+    (0..GATEWAYS).map(move |number| {
         let workspace = WorkspaceId { account: "bench".into(), workspace_id: "w-975cb1ba9a1c5b48".into() };
         let gateway = GatewayId { workspace, livy_compute_id: format!("lc-{number:016x}") };
         let active = (0..SESSIONS).map(|session| active(number * SESSIONS + session, round)).collect();
-        let view = SessionsView { active, ..SessionsView::default() };
+        (gateway, SessionsView { active, ..SessionsView::default() })
+    })
+}
+
+/// As at the ends of sweeps: labels are written here, and what was there before is freed.
+fn take(exposition: &Exposition, views: impl IntoIterator<Item = (GatewayId, SessionsView)>) {
+    for (gateway, view) in views {
         exposition.update(|board| board.set_sessions(gateway, 0, view));
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::labels::SessionLabels;
 use crate::clock::{UnixMillis, millis};
 use crate::config::Pricing;
 use crate::ledger::{GatewayTotals, LedgerSnapshot};
@@ -93,6 +94,14 @@ impl<T> Timed<T> {
     }
 }
 
+/// A gateway's sessions.
+#[derive(Debug)]
+pub(super) struct SessionList {
+    pub(super) view: SessionsView,
+    /// Of the active ones: written once a sweep, not for each page.
+    pub(super) labels: SessionLabels,
+}
+
 /// A workspace's Livy gateways.
 #[derive(Debug)]
 struct GatewayList {
@@ -109,7 +118,7 @@ pub struct Board {
     workspaces: BTreeMap<ScopeId, Timed<Vec<WorkspaceObservation>>>,
     clusters: BTreeMap<WorkspaceId, Timed<Vec<ClusterObservation>>>,
     gateways: BTreeMap<WorkspaceId, Timed<GatewayList>>,
-    sessions: BTreeMap<GatewayId, Timed<SessionsView>>,
+    sessions: BTreeMap<GatewayId, Timed<SessionList>>,
     targets: BTreeMap<Target, TargetStatus>,
     /// Which account has a workspace, by its id, as of the lists.
     owners: BTreeMap<String, String>,
@@ -147,7 +156,8 @@ impl Board {
 
     /// Takes what a complete pass over a gateway's history saw.
     pub fn set_sessions(&mut self, gateway: GatewayId, at: UnixMillis, value: SessionsView) {
-        self.sessions.insert(gateway, Timed::new(at, value));
+        let labels = SessionLabels::new(&gateway, &value.active);
+        self.sessions.insert(gateway, Timed::new(at, SessionList { view: value, labels }));
     }
 
     /// Takes the totals of a commit.
@@ -344,6 +354,10 @@ impl<'a> View<'a> {
 
     /// What the latest complete passes over histories saw.
     pub fn sessions(self) -> impl Iterator<Item = (&'a GatewayId, &'a SessionsView)> {
+        self.session_lists().map(|(id, list)| (id, &list.view))
+    }
+
+    pub(super) fn session_lists(self) -> impl Iterator<Item = (&'a GatewayId, &'a SessionList)> {
         self.fresh(&self.board.sessions).filter(move |(id, _)| self.board.shows_workspace(&id.workspace))
     }
 

@@ -1,6 +1,13 @@
 //! Labels as a page writes them, escaped once for all the samples that carry them.
 
 use super::lines::Out;
+use crate::model::{GatewayId, SessionObservation};
+
+/// The labels of a Livy session's info metric.
+pub(super) const SESSION_INFO: &[&str] =
+    &["workspace_id", "livy_compute_id", "session_id", "name", "queue", "state"];
+/// Those of them that name it, which all of its metrics have.
+pub(super) const SESSION: &[&str] = SESSION_INFO.split_at(3).0;
 
 /// The labels of many series, one after the other in one piece of memory.
 #[derive(Debug, Default)]
@@ -24,6 +31,54 @@ impl LabelTable {
             start = *end;
             labels
         })
+    }
+}
+
+/// The labels of a gateway's sessions, one after the other in one piece of memory.
+#[derive(Debug)]
+pub(super) struct SessionLabels {
+    /// Those of [`SESSION_INFO`].
+    text: Vec<u8>,
+    /// Of each session, where those of [`SESSION`] end, and where all of them do.
+    ends: Vec<(usize, usize)>,
+}
+
+impl SessionLabels {
+    /// Writes those of all of them.
+    pub(super) fn new(gateway: &GatewayId, sessions: &[SessionObservation]) -> Self {
+        let mut common = Vec::new();
+        write_pairs(&mut common, SESSION, &[&gateway.workspace.workspace_id, &gateway.livy_compute_id]);
+        // As much as they take where nothing is escaped.
+        let syntax: usize = SESSION_INFO[2..].iter().map(|name| name.len() + ",=\"\"".len()).sum();
+        let values = |session: &SessionObservation| {
+            session.session_id.len() + session.name.len() + session.queue.len() + session.state.as_str().len()
+        };
+        let room = sessions.len() * (common.len() + syntax) + sessions.iter().map(values).sum::<usize>();
+        let (mut text, mut ends) = (Vec::with_capacity(room), Vec::with_capacity(sessions.len()));
+        for session in sessions {
+            write_set(&mut text, &common, SESSION, &[&session.session_id]);
+            let named = text.len();
+            text.push(b',');
+            let attributes = [&*session.name, &session.queue, session.state.as_str()];
+            write_pairs(&mut text, &SESSION_INFO[SESSION.len()..], &attributes);
+            ends.push((named, text.len()));
+        }
+        Self { text, ends }
+    }
+
+    /// In order, what each session's info metric carries.
+    pub(super) fn of_info(&self) -> impl Iterator<Item = &[u8]> {
+        self.ranges().map(|(start, _, end)| &self.text[start..end])
+    }
+
+    /// In order, what the metrics of each session's figures carry.
+    pub(super) fn of_figures(&self) -> impl Iterator<Item = &[u8]> {
+        self.ranges().map(|(start, named, _)| &self.text[start..named])
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+        let mut start = 0;
+        self.ends.iter().map(move |(named, end)| (std::mem::replace(&mut start, *end), *named, *end))
     }
 }
 

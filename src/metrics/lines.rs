@@ -106,6 +106,13 @@ pub(super) fn value(out: &mut impl Out, value: f64) {
     let whole = value as i64;
     let text = if whole as f64 == value && value.abs() <= EXACT {
         integer.format(whole)
+    } else if let Some(thousandths) = thousandths(value) {
+        let digits = integer.format(thousandths);
+        let (whole, fraction) = digits.split_at(digits.len() - 3);
+        for part in [whole, ".", fraction.trim_end_matches('0')] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        return;
     } else if value.is_finite() {
         let text = number.format_finite(value);
         text.strip_suffix(".0").unwrap_or(text)
@@ -117,6 +124,17 @@ pub(super) fn value(out: &mut impl Out, value: f64) {
         "-Inf"
     };
     out.extend_from_slice(text.as_bytes());
+}
+
+/// A value of at least 1 that has at most three decimals, as times and CU-hours do, in thousandths. No other number of as few
+/// digits is that float, so that these are its shortest text.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what is cut off is looked for")]
+#[expect(clippy::cast_precision_loss, reason = "integers of at most 15 digits are exact")]
+fn thousandths(value: f64) -> Option<u64> {
+    const DIGITS_15: u64 = 1_000_000_000_000_000;
+    let nearest = (value * 1_000.0 + 0.5) as u64;
+    let is_it = (1_000..DIGITS_15).contains(&nearest) && nearest as f64 / 1_000.0 == value;
+    is_it.then_some(nearest)
 }
 
 /// A count as a sample's value; exact up to 2⁵³.
@@ -133,6 +151,8 @@ pub(super) fn seconds(millis: i64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const GAUGE: Family = Family::gauge("g_seconds", &["name", "more"], "A \\ \"and\"\na line.");
@@ -185,6 +205,24 @@ mod tests {
         ];
         for (number, text) in expected {
             assert_eq!(written(|out| value(out, number)), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_of_few_decimals_are_as_short_as_all_others(
+            number in prop_oneof![
+                any::<f64>(),
+                (-1_000_000_000_000_000_i64..10_000_000_000_000_000).prop_map(|n| n as f64 / 1_000.0),
+                (0_i64..100_000_000).prop_map(|n| n as f64 / 10_000.0),
+                // Beside one of few.
+                (0_i64..2_000_000_000_000_000).prop_map(|n| (n as f64 / 1_000.0).next_up()),
+            ],
+        ) {
+            prop_assume!(number != 0.0);
+            let mut text = zmij::Buffer::new();
+            let text = text.format_finite(number);
+            prop_assert_eq!(written(|out| value(out, number)), text.strip_suffix(".0").unwrap_or(text));
         }
     }
 }

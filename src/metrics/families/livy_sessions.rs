@@ -2,12 +2,10 @@
 
 use crate::metrics::Family;
 use crate::metrics::board::{Active, View};
-use crate::metrics::labels::{LabelTable, write_pairs};
+use crate::metrics::labels::{SESSION, SESSION_INFO};
 use crate::metrics::lines::{float, seconds};
 use crate::metrics::page::Page;
 use crate::model::{SessionState, Usage};
-
-const SESSION: &[&str] = &["workspace_id", "livy_compute_id", "session_id"];
 
 const COUNT: Family = Family::gauge(
     "livy_sessions",
@@ -17,7 +15,7 @@ const COUNT: Family = Family::gauge(
 );
 const INFO: Family = Family::gauge(
     "livy_session_info",
-    &["workspace_id", "livy_compute_id", "session_id", "name", "queue", "state"],
+    SESSION_INFO,
     "An active Livy session and its attributes; always 1, to be joined on session_id. Only the largest by CU-hours, up \
      to series_limit a gateway. Polled: as of the last complete pass over the history.",
 );
@@ -58,16 +56,19 @@ pub(super) fn render(view: View<'_>, page: &mut Page) {
             }
         }
     });
-    let (rows, labels) = (rows(view), labels(view));
     page.family(&INFO, |page| {
-        for (row, labels) in rows.iter().zip(labels.iter()) {
-            page.sample_of(&INFO, labels, &[&row.name, &row.queue, row.state.as_str()], 1.0);
+        for labels in view.session_lists().flat_map(|(_, sessions)| sessions.labels.of_info()) {
+            page.sample_of(&INFO, labels, &[], 1.0);
         }
     });
+    let rows: Vec<(&Active, &[u8])> = view
+        .session_lists()
+        .flat_map(|(_, sessions)| sessions.view.active.iter().zip(sessions.labels.of_figures()))
+        .collect();
     let usage = |row: &Active| row.usage.or(Usage::ZERO);
     let figure = |page: &mut Page, family: &Family, of: &dyn Fn(&Active) -> Option<f64>| {
         page.family(family, |page| {
-            for (row, labels) in rows.iter().zip(labels.iter()) {
+            for (row, labels) in &rows {
                 if let Some(value) = of(row) {
                     page.sample_of(family, labels, &[], value);
                 }
@@ -78,22 +79,4 @@ pub(super) fn render(view: View<'_>, page: &mut Page) {
     figure(page, &VCORE, &|row| row.usage.vcore_seconds.map(|_| usage(row).vcore_seconds()));
     figure(page, &MEMORY, &|row| row.usage.mb_seconds.map(|_| usage(row).memory_byte_seconds()));
     figure(page, &CREATED, &|row| row.created.map(seconds));
-}
-
-fn rows(view: View<'_>) -> Vec<&Active> {
-    view.sessions().flat_map(|(_, sessions)| &sessions.active).collect()
-}
-
-/// Of each of [`rows`], what all of its families carry.
-fn labels(view: View<'_>) -> LabelTable {
-    let mut labels = LabelTable::default();
-    let mut gateway = Vec::new();
-    for (id, sessions) in view.sessions() {
-        gateway.clear();
-        write_pairs(&mut gateway, SESSION, &[&id.workspace.workspace_id, &id.livy_compute_id]);
-        for row in &sessions.active {
-            labels.push(&gateway, SESSION, &[&row.session_id]);
-        }
-    }
-    labels
 }
