@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::{Outcome, children};
@@ -89,10 +90,26 @@ impl Drop for Running {
     }
 }
 
+/// A process of this benchmark that stands still for as long as this lives.
+pub struct Paused(Pid);
+
+impl Paused {
+    pub fn new(pid: u32) -> Outcome<Self> {
+        let pid = Pid::from_raw(i32::try_from(pid)?).ok_or("no process has the id 0")?;
+        kill_process(pid, Signal::STOP)?;
+        Ok(Self(pid))
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        let _ = kill_process(self.0, Signal::CONT);
+    }
+}
+
 /// A simulator in a process of its own.
 pub struct Simulator {
-    /// Ended with the simulator.
-    _process: Running,
+    process: Running,
     /// Its URL.
     pub url: String,
 }
@@ -121,7 +138,12 @@ impl Simulator {
         if url.is_empty() {
             return Err("the simulator did not start".into());
         }
-        Ok(Self { _process: process, url: url.trim().to_owned() })
+        Ok(Self { process, url: url.trim().to_owned() })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.0.id()
     }
 }
 
