@@ -123,8 +123,9 @@ mod tests {
         let (_interval, interval) = watch::channel(Some(Duration::from_secs(3_600)));
         let stop = CancellationToken::new();
         let running = tokio::spawn(common.backups(&config, interval).run(stop.clone()));
-        let part = directory.path().join("ledger.db.backup.part");
-        while !part.exists() {
+        let [part, whole] =
+            ["ledger.db.backup.part", "ledger.db.backup"].map(|name| directory.path().join(name));
+        while !part.exists() && !whole.exists() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         stop.cancel();
