@@ -124,3 +124,27 @@ pub(super) fn escape(out: &mut impl Out, text: &str, quotes: bool) {
     }
     out.extend_from_slice(rest);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::tests::{gateway, session};
+
+    #[test]
+    fn what_names_a_session_comes_first_and_all_is_escaped() {
+        let hostile = session("s\"2", "q\\", 2);
+        let labels = SessionLabels::new(&gateway(), &[session("s1", "q", 1), hostile]);
+        let written = |labels: Vec<&[u8]>| -> Vec<String> {
+            labels.into_iter().map(|labels| String::from_utf8(labels.to_vec()).unwrap()).collect()
+        };
+        let place = "workspace_id=\"w-1\",livy_compute_id=\"lc-1\"";
+        let first = format!("{place},session_id=\"s1\"");
+        let second = format!("{place},session_id=\"s\\\"2\"");
+        let info = [
+            format!("{first},name=\"etl\",queue=\"q\",state=\"running\""),
+            format!("{second},name=\"etl\",queue=\"q\\\\\",state=\"running\""),
+        ];
+        assert_eq!(written(labels.of_info().collect()), info);
+        assert_eq!(written(labels.of_figures().collect()), [first, second]);
+    }
+}
