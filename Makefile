@@ -24,7 +24,7 @@ lint:
 # Tests with processes wait most of their time: more of them than there are cores run at once.
 unit:
 	$(CARGO) test --locked --lib --bins
-	RUST_TEST_THREADS=6 $(CARGO) test --locked --test integration
+	RUST_TEST_THREADS=4 $(CARGO) test --locked --test integration
 	$(CARGO) test --locked --doc
 
 # Needs Go 1.26 or later, and root for containers. Image, compose file, chart, unit, release, rules and dashboards, by the field's own

@@ -374,6 +374,10 @@ fn accounts_and_what_is_told_of_them_come_and_go() {
     let settings = lab.settings_for(&[first, second.clone()]).set("web.enable_lifecycle", "true");
     let both = std::fs::read_to_string(&settings.file).unwrap();
     let daemon = settings.start();
+    wait_for("readiness", || match daemon.get("/-/ready") {
+        (200, _) => Ok(()),
+        (_, why) => Err(why),
+    });
     for _ in 0..2 {
         std::fs::write(&settings.file, &both).unwrap();
         reload(&daemon);
