@@ -21,10 +21,11 @@ lint:
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
-# Tests with processes wait most of their time: more of them than there are cores run at once.
+# Tests with processes wait most of their time: more of them than there are cores run at once. They and what they start are nearly
+# as nice as the daemon's threads that poll, which would hardly get a turn beside them else.
 unit:
 	$(CARGO) test --locked --lib --bins
-	RUST_TEST_THREADS=4 $(CARGO) test --locked --test integration
+	RUST_TEST_THREADS=4 nice -n 15 $(CARGO) test --locked --test integration
 	$(CARGO) test --locked --doc
 
 # Needs Go 1.26 or later, and root for containers. Image, compose file, chart, unit, release, rules and dashboards, by the field's own
