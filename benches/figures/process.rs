@@ -94,6 +94,7 @@ impl Drop for Running {
 pub struct Paused(Pid);
 
 impl Paused {
+    /// Stops it where it is.
     pub fn new(pid: u32) -> Outcome<Self> {
         let pid = Pid::from_raw(i32::try_from(pid)?).ok_or("no process has the id 0")?;
         kill_process(pid, Signal::STOP)?;

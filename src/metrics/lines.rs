@@ -126,8 +126,8 @@ pub(super) fn value(out: &mut impl Out, value: f64) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// A value of at least 1 that has at most three decimals, as times and CU-hours do, in thousandths. No other number of as few
-/// digits is that float, so that these are its shortest text.
+/// A value of at least 1 that has at most three decimals, as times have, and CU-seconds now and then, in thousandths. No other
+/// number of as few digits is that float, so that these are its shortest text.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what is cut off is looked for")]
 #[expect(clippy::cast_precision_loss, reason = "integers of at most 15 digits are exact")]
 fn thousandths(value: f64) -> Option<u64> {
