@@ -67,6 +67,7 @@ impl Draft {
     ///
     /// # Panics
     /// Where the system has no more memory.
+    #[inline]
     pub fn extend_from_slice(&mut self, bytes: &[u8]) {
         if bytes.len() > self.memory.len() - self.end {
             self.grow(bytes.len());

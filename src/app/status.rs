@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use super::content::Content;
 use crate::build_info;
 use crate::ledger::GatewayTotals;
-use crate::metrics::{Failure, Listing, TargetStatus, View};
+use crate::metrics::{Failure, LARGEST_MAX, Listing, TargetStatus, View};
 use crate::model::{
-    ClusterState, GatewayId, SessionCounts, SessionState, Target, TargetKind, Usage, WorkspaceId,
+    ClusterState, GatewayId, SessionCounts, SessionObservation, SessionState, Target, TargetKind, Usage,
+    WorkspaceId,
 };
 use crate::server::{
     API_VERSION, ClusterRow, ConfigStatus, ConsumerRow, Consumers, CredentialsRow, FailureRow, LedgerRow,
@@ -227,14 +228,13 @@ fn plus(a: Usage, b: Usage) -> Usage {
 }
 
 fn sessions(view: View<'_>, names: &Names<'_>) -> Vec<SessionRow> {
-    // Each gateway's are ordered already.
-    let largest = view
-        .sessions()
-        .flat_map(|(id, sessions)| sessions.active.iter().take(ROWS_MAX).map(move |s| (id, s)));
+    const { assert!(LARGEST_MAX >= ROWS_MAX, "all of them might be of one gateway") };
+    let largest =
+        view.sessions().flat_map(|(id, sessions)| sessions.largest.iter().map(move |session| (id, session)));
     let mut largest: Vec<_> =
         largest.map(|(id, session)| (session.usage.or(Usage::ZERO), id, session)).collect();
     largest.sort_by_key(|(usage, ..)| std::cmp::Reverse(usage.nano_cu_hours));
-    let row = |(usage, id, session): (Usage, &GatewayId, &crate::metrics::Active)| SessionRow {
+    let row = |(usage, id, session): (Usage, &GatewayId, &SessionObservation)| SessionRow {
         place: names.gateway(id),
         session_id: session.session_id.clone(),
         name: session.name.clone(),

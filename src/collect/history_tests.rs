@@ -209,7 +209,8 @@ fn the_largest_active_sessions_are_kept() {
     let mut history = History::of(0..50);
     let mut pass = pass();
     history.sweep(&mut pass, |_, _| {});
-    let (active, dropped) = pass.finish().listing().active(3);
+    let tracker = pass.finish();
+    let (active, dropped) = tracker.listing().active(3);
     let ids: Vec<&str> = active.iter().map(|session| session.session_id.as_str()).collect();
     assert_eq!((ids, dropped), (vec!["s00045", "s00040", "s00035"], 7));
     assert_eq!(active[0].usage, ReportedUsage::from(Usage { nano_cu_hours: 45, ..Usage::ZERO }));

@@ -97,8 +97,8 @@ impl Listing {
         &self.counts
     }
 
-    /// The active sessions with the most CU-hours, up to `limit`, and how many more there are.
-    pub fn active(&self, limit: usize) -> (Vec<SessionObservation>, u64) {
+    /// The active sessions with the most CU-hours, up to `limit`, the largest first, and how many more there are.
+    pub fn active(&self, limit: usize) -> (Vec<&SessionObservation>, u64) {
         let is_active =
             |entry: &&Unsettled| !entry.seen.state.is_ended() && entry.seen.state != SessionState::Unknown;
         let size = |session: &SessionObservation| session.usage.or(Usage::ZERO).nano_cu_hours;
@@ -106,7 +106,8 @@ impl Listing {
             self.unsettled.values().filter(is_active).map(|entry| &entry.seen).collect();
         active.sort_by(|a, b| size(b).cmp(&size(a)).then_with(|| a.session_id.cmp(&b.session_id)));
         let dropped = active.len().saturating_sub(limit) as u64;
-        (active.into_iter().take(limit).cloned().collect(), dropped)
+        active.truncate(limit);
+        (active, dropped)
     }
 
     fn follow(&mut self, session: &SessionObservation, index: u64, settling: Settling) -> bool {

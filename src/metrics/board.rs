@@ -5,26 +5,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::labels::SessionLabels;
+use super::sessions::SessionsView;
 use crate::clock::{UnixMillis, millis};
 use crate::config::Pricing;
 use crate::ledger::{GatewayTotals, LedgerSnapshot};
 use crate::model::{
-    ClusterObservation, FailureReason, GatewayId, GatewayObservation, ScopeId, SessionCounts,
-    SessionObservation, Target, TargetKind, WorkspaceId, WorkspaceObservation,
+    ClusterObservation, FailureReason, GatewayId, GatewayObservation, ScopeId, Target, TargetKind,
+    WorkspaceId, WorkspaceObservation,
 };
-
-/// The sessions of a gateway as a complete sweep saw them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SessionsView {
-    /// Listed sessions by queue and state.
-    pub counts: SessionCounts,
-    /// Active sessions that get series of their own, largest CU-hours first.
-    pub active: Vec<Active>,
-}
-
-/// An active session that gets series of its own.
-pub type Active = SessionObservation;
 
 /// How a target fares.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -94,14 +82,6 @@ impl<T> Timed<T> {
     }
 }
 
-/// A gateway's sessions.
-#[derive(Debug)]
-pub(super) struct SessionList {
-    pub(super) view: SessionsView,
-    /// Of the active ones: written once a sweep, not for each page.
-    pub(super) labels: SessionLabels,
-}
-
 /// A workspace's Livy gateways.
 #[derive(Debug)]
 struct GatewayList {
@@ -118,7 +98,7 @@ pub struct Board {
     workspaces: BTreeMap<ScopeId, Timed<Vec<WorkspaceObservation>>>,
     clusters: BTreeMap<WorkspaceId, Timed<Vec<ClusterObservation>>>,
     gateways: BTreeMap<WorkspaceId, Timed<GatewayList>>,
-    sessions: BTreeMap<GatewayId, Timed<SessionList>>,
+    sessions: BTreeMap<GatewayId, Timed<SessionsView>>,
     targets: BTreeMap<Target, TargetStatus>,
     /// Which account has a workspace, by its id, as of the lists.
     owners: BTreeMap<String, String>,
@@ -156,8 +136,7 @@ impl Board {
 
     /// Takes what a complete pass over a gateway's history saw.
     pub fn set_sessions(&mut self, gateway: GatewayId, at: UnixMillis, value: SessionsView) {
-        let labels = SessionLabels::new(&gateway, &value.active);
-        self.sessions.insert(gateway, Timed::new(at, SessionList { view: value, labels }));
+        self.sessions.insert(gateway, Timed::new(at, value));
     }
 
     /// Takes the totals of a commit.
@@ -354,10 +333,6 @@ impl<'a> View<'a> {
 
     /// What the latest complete passes over histories saw.
     pub fn sessions(self) -> impl Iterator<Item = (&'a GatewayId, &'a SessionsView)> {
-        self.session_lists().map(|(id, list)| (id, &list.view))
-    }
-
-    pub(super) fn session_lists(self) -> impl Iterator<Item = (&'a GatewayId, &'a SessionList)> {
         self.fresh(&self.board.sessions).filter(move |(id, _)| self.board.shows_workspace(&id.workspace))
     }
 

@@ -11,7 +11,7 @@ use super::{Exposition, Gzip, Memory, OwnMetrics, ProcessFigures, Scrape, Sessio
 use crate::config;
 use crate::ledger::{ClusterSweep, Discovered};
 use crate::model::{
-    ClusterKind, ClusterObservation, ClusterState, Format, GatewayObservation, GatewayState,
+    ClusterKind, ClusterObservation, ClusterState, Format, GatewayObservation, GatewayState, SessionCounts,
     SessionObservation, SessionState, Usage,
 };
 
@@ -80,7 +80,9 @@ fn rendered(sessions: &[Drawn], clusters: &[(String, usize)], created_timestamps
     });
     exposition.update(|board| {
         board.set_ledger(ledger.snapshot());
-        board.set_sessions(gateway(), 20_000, SessionsView { active: seen, ..SessionsView::default() });
+        let active: Vec<&SessionObservation> = seen.iter().collect();
+        let view = SessionsView::new(&gateway(), SessionCounts::default(), &active);
+        board.set_sessions(gateway(), 20_000, view);
         board.set_clusters(workspace(), 20_000, clusters);
         let listed = GatewayObservation {
             livy_compute_id: gateway().livy_compute_id,

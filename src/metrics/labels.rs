@@ -1,13 +1,6 @@
 //! Labels as a page writes them, escaped once for all the samples that carry them.
 
 use super::lines::Out;
-use crate::model::{GatewayId, SessionObservation};
-
-/// The labels of a Livy session's info metric.
-pub(super) const SESSION_INFO: &[&str] =
-    &["workspace_id", "livy_compute_id", "session_id", "name", "queue", "state"];
-/// Those of them that name it, which all of its metrics have.
-pub(super) const SESSION: &[&str] = SESSION_INFO.split_at(3).0;
 
 /// The labels of many series, one after the other in one piece of memory.
 #[derive(Debug, Default)]
@@ -34,54 +27,6 @@ impl LabelTable {
     }
 }
 
-/// The labels of a gateway's sessions, one after the other in one piece of memory.
-#[derive(Debug)]
-pub(super) struct SessionLabels {
-    /// Those of [`SESSION_INFO`].
-    text: Vec<u8>,
-    /// Of each session, where those of [`SESSION`] end, and where all of them do.
-    ends: Vec<(usize, usize)>,
-}
-
-impl SessionLabels {
-    /// Writes those of all of them.
-    pub(super) fn new(gateway: &GatewayId, sessions: &[SessionObservation]) -> Self {
-        let mut common = Vec::new();
-        write_pairs(&mut common, SESSION, &[&gateway.workspace.workspace_id, &gateway.livy_compute_id]);
-        // As much as they take where nothing is escaped.
-        let syntax: usize = SESSION_INFO[2..].iter().map(|name| name.len() + ",=\"\"".len()).sum();
-        let values = |session: &SessionObservation| {
-            session.session_id.len() + session.name.len() + session.queue.len() + session.state.as_str().len()
-        };
-        let room = sessions.len() * (common.len() + syntax) + sessions.iter().map(values).sum::<usize>();
-        let (mut text, mut ends) = (Vec::with_capacity(room), Vec::with_capacity(sessions.len()));
-        for session in sessions {
-            write_set(&mut text, &common, SESSION, &[&session.session_id]);
-            let named = text.len();
-            text.push(b',');
-            let attributes = [&*session.name, &session.queue, session.state.as_str()];
-            write_pairs(&mut text, &SESSION_INFO[SESSION.len()..], &attributes);
-            ends.push((named, text.len()));
-        }
-        Self { text, ends }
-    }
-
-    /// In order, what each session's info metric carries.
-    pub(super) fn of_info(&self) -> impl Iterator<Item = &[u8]> {
-        self.ranges().map(|(start, _, end)| &self.text[start..end])
-    }
-
-    /// In order, what the metrics of each session's figures carry.
-    pub(super) fn of_figures(&self) -> impl Iterator<Item = &[u8]> {
-        self.ranges().map(|(start, named, _)| &self.text[start..named])
-    }
-
-    fn ranges(&self) -> impl Iterator<Item = (usize, usize, usize)> {
-        let mut start = 0;
-        self.ends.iter().map(move |(named, end)| (std::mem::replace(&mut start, *end), *named, *end))
-    }
-}
-
 /// Writes a set of labels, of which `common` are already written, and `more` are the values of the last `names`.
 pub(super) fn write_set(out: &mut impl Out, common: &[u8], names: &[&str], more: &[&str]) {
     out.extend_from_slice(common);
@@ -104,16 +49,27 @@ pub(super) fn write_pairs(out: &mut impl Out, names: &[&str], values: &[&str]) {
     }
 }
 
+/// How many bytes of a text are escaped in label values.
+pub(super) fn specials(text: &[u8]) -> usize {
+    // So few at a time that a byte can count them: many of those are added at once.
+    const FEW: usize = 192;
+    let count = |few: &[u8]| few.iter().fold(0_u8, |count, byte| count + u8::from(is_special(*byte, true)));
+    text.chunks(FEW).map(|few| usize::from(count(few))).sum()
+}
+
+fn is_special(byte: u8, quotes: bool) -> bool {
+    byte == b'\\' || byte == b'\n' || (byte == b'"' && quotes)
+}
+
 /// Writes a text with what the formats escape escaped: quotes in label values, and in OpenMetrics everywhere.
 pub(super) fn escape(out: &mut impl Out, text: &str, quotes: bool) {
-    let is_special = |byte: u8| byte == b'\\' || byte == b'\n' || (byte == b'"' && quotes);
     let mut rest = text.as_bytes();
     // Hardly any has one. To look at all bytes, whatever the first ones are, is done for many at a time.
-    if !rest.iter().fold(false, |found, byte| found | is_special(*byte)) {
+    if !rest.iter().fold(false, |found, byte| found | is_special(*byte, quotes)) {
         out.extend_from_slice(rest);
         return;
     }
-    while let Some(at) = rest.iter().position(|byte| is_special(*byte)) {
+    while let Some(at) = rest.iter().position(|byte| is_special(*byte, quotes)) {
         out.extend_from_slice(&rest[..at]);
         out.extend_from_slice(match rest[at] {
             b'\n' => b"\\n",
@@ -128,23 +84,11 @@ pub(super) fn escape(out: &mut impl Out, text: &str, quotes: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::tests::{gateway, session};
 
     #[test]
-    fn what_names_a_session_comes_first_and_all_is_escaped() {
-        let hostile = session("s\"2", "q\\", 2);
-        let labels = SessionLabels::new(&gateway(), &[session("s1", "q", 1), hostile]);
-        let written = |labels: Vec<&[u8]>| -> Vec<String> {
-            labels.into_iter().map(|labels| String::from_utf8(labels.to_vec()).unwrap()).collect()
-        };
-        let place = "workspace_id=\"w-1\",livy_compute_id=\"lc-1\"";
-        let first = format!("{place},session_id=\"s1\"");
-        let second = format!("{place},session_id=\"s\\\"2\"");
-        let info = [
-            format!("{first},name=\"etl\",queue=\"q\",state=\"running\""),
-            format!("{second},name=\"etl\",queue=\"q\\\\\",state=\"running\""),
-        ];
-        assert_eq!(written(labels.of_info().collect()), info);
-        assert_eq!(written(labels.of_figures().collect()), [first, second]);
+    fn all_that_is_escaped_is_counted() {
+        assert_eq!(specials(&[b'"'; 1_000]), 1_000);
+        let text = |special: &str| format!("{}{special}{}", "a".repeat(300), "b".repeat(500)).into_bytes();
+        assert_eq!(["", "\\", "\n", "\"", "\\\n\""].map(|special| specials(&text(special))), [0, 1, 1, 1, 3]);
     }
 }

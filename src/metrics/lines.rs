@@ -107,11 +107,15 @@ pub(super) fn value(out: &mut impl Out, value: f64) {
     let text = if whole as f64 == value && value.abs() <= EXACT {
         integer.format(whole)
     } else if let Some(thousandths) = thousandths(value) {
-        let digits = integer.format(thousandths);
+        let digits = integer.format(thousandths).as_bytes();
         let (whole, fraction) = digits.split_at(digits.len() - 3);
-        for part in [whole, ".", fraction.trim_end_matches('0')] {
-            out.extend_from_slice(part.as_bytes());
-        }
+        // Put together here, where that costs less than three copies to there.
+        let mut text = [0; 24];
+        text[..whole.len()].copy_from_slice(whole);
+        text[whole.len()] = b'.';
+        text[whole.len() + 1..][..3].copy_from_slice(fraction);
+        let zeros = fraction.iter().rev().take_while(|digit| **digit == b'0').count();
+        out.extend_from_slice(&text[..=digits.len() - zeros]);
         return;
     } else if value.is_finite() {
         let text = number.format_finite(value);

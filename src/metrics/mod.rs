@@ -14,13 +14,14 @@ mod lines;
 mod memory;
 mod own;
 mod page;
+mod sessions;
 
 #[cfg(test)]
 mod forms_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use board::{Active, Board, Failure, Listing, SessionsView, TargetStatus, View};
+pub use board::{Board, Failure, Listing, TargetStatus, View};
 pub use body::Body;
 pub use exposition::{Exposition, Rendered};
 pub use families::catalogue;
@@ -28,3 +29,4 @@ pub use family::{Family, Kind, PREFIX};
 pub use gzip::Gzip;
 pub use memory::{Memory, Text};
 pub use own::{ApiMetrics, LedgerMetrics, OwnFamily, OwnMetrics, ProcessFigures, Scrape, SweepMetrics};
+pub use sessions::{LARGEST_MAX, SessionsView};

@@ -88,6 +88,17 @@ impl Page {
         self.value(value).text("\n");
     }
 
+    /// One sample of a series whose labels, of which there are some, are all written already. Inlined, as most samples are such.
+    #[inline]
+    pub(super) fn sample_with(&mut self, labels: &[u8], value: f64) {
+        self.out.extend_from_slice(&self.name);
+        self.out.extend_from_slice(b"{");
+        self.out.extend_from_slice(labels);
+        self.out.extend_from_slice(b"} ");
+        lines::value(&mut self.out, value);
+        self.out.extend_from_slice(b"\n");
+    }
+
     /// When the counters of a series, or its histogram, were at zero: told where that is asked for, and the format can.
     pub(super) fn created(&mut self, family: &Family, labels: &[&str], at: Option<UnixMillis>) {
         if let (Some(at), Some(Format::OpenMetrics), true) = (at, self.format, self.created_timestamps) {

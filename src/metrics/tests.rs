@@ -119,10 +119,8 @@ async fn counters_are_absent_before_the_baseline_and_stay_when_gauges_go_stale()
     assert_eq!(value(&page(&exposition, 10_000), FIRST), None);
 
     ledger.complete_pass(pass, None, 11_000).await.unwrap();
-    let view = SessionsView {
-        counts: [("first", SessionState::Running, 1)].into_iter().collect(),
-        active: vec![session("s1", "first", 1_000_000_000)],
-    };
+    let counts = [("first", SessionState::Running, 1)].into_iter().collect();
+    let view = SessionsView::new(&gateway(), counts, &[&session("s1", "first", 1_000_000_000)]);
     exposition.update(|board| {
         board.set_ledger(ledger.snapshot());
         board.set_sessions(gateway(), 11_000, view);

@@ -1,11 +1,11 @@
 //! Livy sessions as listed now, from ListLivyComputeSessions.
 
 use crate::metrics::Family;
-use crate::metrics::board::{Active, View};
-use crate::metrics::labels::{SESSION, SESSION_INFO};
-use crate::metrics::lines::{float, seconds};
+use crate::metrics::board::View;
+use crate::metrics::lines::float;
 use crate::metrics::page::Page;
-use crate::model::{SessionState, Usage};
+use crate::metrics::sessions::{Figures, SESSION, SESSION_INFO};
+use crate::model::SessionState;
 
 const COUNT: Family = Family::gauge(
     "livy_sessions",
@@ -57,26 +57,21 @@ pub(super) fn render(view: View<'_>, page: &mut Page) {
         }
     });
     page.family(&INFO, |page| {
-        for labels in view.session_lists().flat_map(|(_, sessions)| sessions.labels.of_info()) {
-            page.sample_of(&INFO, labels, &[], 1.0);
+        for labels in view.sessions().flat_map(|(_, sessions)| sessions.info_labels()) {
+            page.sample_with(labels, 1.0);
         }
     });
-    let rows: Vec<(&Active, &[u8])> = view
-        .session_lists()
-        .flat_map(|(_, sessions)| sessions.view.active.iter().zip(sessions.labels.of_figures()))
-        .collect();
-    let usage = |row: &Active| row.usage.or(Usage::ZERO);
-    let figure = |page: &mut Page, family: &Family, of: &dyn Fn(&Active) -> Option<f64>| {
+    let figure = |page: &mut Page, family: &Family, of: fn(&Figures) -> Option<f64>| {
         page.family(family, |page| {
-            for (row, labels) in &rows {
-                if let Some(value) = of(row) {
-                    page.sample_of(family, labels, &[], value);
+            for (figures, labels) in view.sessions().flat_map(|(_, sessions)| sessions.figures()) {
+                if let Some(value) = of(figures) {
+                    page.sample_with(labels, value);
                 }
             }
         });
     };
-    figure(page, &CU, &|row| row.usage.nano_cu_hours.map(|_| usage(row).cu_seconds()));
-    figure(page, &VCORE, &|row| row.usage.vcore_seconds.map(|_| usage(row).vcore_seconds()));
-    figure(page, &MEMORY, &|row| row.usage.mb_seconds.map(|_| usage(row).memory_byte_seconds()));
-    figure(page, &CREATED, &|row| row.created.map(seconds));
+    figure(page, &CU, |of| of.cu_seconds);
+    figure(page, &VCORE, |of| of.vcore_seconds);
+    figure(page, &MEMORY, |of| of.memory_byte_seconds);
+    figure(page, &CREATED, |of| of.created);
 }

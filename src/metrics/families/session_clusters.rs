@@ -170,7 +170,7 @@ fn attribute(
     page.family(family, |page| {
         for ((_, row), labels) in view.clusters().zip(labels.iter()) {
             if let Some(value) = of(row) {
-                page.sample_of(family, labels, &[], value);
+                page.sample_with(labels, value);
             }
         }
     });

@@ -169,8 +169,8 @@ impl SessionsSweep {
         let context = &self.history.context;
         let (active, dropped) = tracker.listing().active(series_limit);
         context.own.sweeps.dropped_series("livy_session_info", dropped);
-        let view = SessionsView { counts: tracker.listing().counts().clone(), active };
         let (gateway, now) = (self.history.gateway.clone(), context.clock.now());
+        let view = SessionsView::new(&gateway, tracker.listing().counts().clone(), &active);
         context.exposition.update(|board| board.set_sessions(gateway, now, view));
     }
 }
