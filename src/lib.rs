@@ -3,6 +3,11 @@
 //! Data flows one way: [`scheduler`] → [`api`] → [`collect`] → [`ledger`] → [`metrics`] → [`server`]. Below, the modules
 //! in reading order: what all share, the way of the data, and what stands around it.
 
+/// Frees memory of another thread without a lock. The C library's has some that threads share: one that answers a scrape would wait
+/// there for one that polls, while that one gives way (see [`priority`]).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub mod build_info;
 pub mod clock;
 pub mod journal;

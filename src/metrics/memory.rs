@@ -1,5 +1,4 @@
-//! Memory that scrapes use one after the other. To be given some tens of kilobytes and to give them back takes calls of the
-//! system each time where the C library is musl, which made up a quarter of a compressed scrape.
+//! Memory that scrapes use one after the other: what each writes, and what compresses that, need not be found and cleared anew.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
