@@ -21,11 +21,11 @@ lint:
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
-# Tests with processes wait most of their time: more of them than there are cores run at once. They and what they start are nearly
-# as nice as the daemon's threads that poll, which would hardly get a turn beside them else.
+# Tests with processes wait most of their time: more of them than there are cores run at once. They and what they start are as
+# nice as can be: the daemon's threads that poll take the time that others leave, and would hardly get a turn beside them else.
 unit:
 	$(CARGO) test --locked --lib --bins
-	RUST_TEST_THREADS=4 nice -n 15 $(CARGO) test --locked --test integration
+	RUST_TEST_THREADS=4 nice -n 19 $(CARGO) test --locked --test integration
 	$(CARGO) test --locked --doc
 
 # Needs Go 1.26 or later, and root for containers. Image, compose file, chart, unit, release, rules and dashboards, by the field's own
@@ -34,7 +34,7 @@ test-deploy:
 	deploy/tests/tools.sh
 	deploy/tests/image.sh
 	target/deploy-tools/venv/bin/python -m unittest discover --start-directory deploy/tests --verbose
-	PATH="$(CURDIR)/target/deploy-tools/bin:$$PATH" $(CARGO) test --locked --test integration -- prom kit
+	PATH="$(CURDIR)/target/deploy-tools/bin:$$PATH" RUST_TEST_THREADS=4 nice -n 19 $(CARGO) test --locked --test integration -- prom kit
 
 # One static program, as the release and the image hold it. Another one: make static ARCHITECTURE=arm64
 ARCHITECTURE ?= amd64

@@ -10,10 +10,10 @@ use emr_serverless_spark_exporter::api::{Client, ClientOptions, Transport};
 use emr_serverless_spark_exporter::app::{Exporter, Handed, ServingThreads};
 use emr_serverless_spark_exporter::clock::Clock;
 use emr_serverless_spark_exporter::config::{self, Config, LoadRequest};
+use emr_serverless_spark_exporter::priority;
 use emr_serverless_spark_exporter::sim::{HistoryOrder, Options, Simulator, World, WorldConfig};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use rustix::process::setpriority_process;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -86,7 +86,7 @@ fn crowd(gateways: u32, shuffled: bool) -> Outcome<Value> {
 
 fn serve(world: World, latency: Duration) -> Outcome<Value> {
     // What it stands for works elsewhere: here it has the turn of the exporter's threads that poll it, not of those that serve.
-    setpriority_process(None, 19)?;
+    priority::give_way();
     Runtime::new()?.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let simulator = Simulator::start(listener, world, Options::default())?;

@@ -160,15 +160,15 @@ impl Daemon {
         Self { process, address }
     }
 
-    /// Its threads: the name of each, and how nice it is.
+    /// Its threads: the name of each, and its scheduling policy.
     pub fn threads(&self) -> Vec<(String, i32)> {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.child.id())).unwrap();
         // One may end meanwhile.
         let stats = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
         let thread = |stat: String| {
             let (head, fields) = stat.rsplit_once(") ").unwrap();
-            let nice = fields.split(' ').nth(19 - 3).unwrap().parse().unwrap();
-            (head.split_once('(').unwrap().1.to_owned(), nice)
+            let policy = fields.split(' ').nth(41 - 3).unwrap().parse().unwrap();
+            (head.split_once('(').unwrap().1.to_owned(), policy)
         };
         stats.map(thread).collect()
     }
