@@ -28,6 +28,8 @@ EXPOSURE = {
     # Comes with ProtectClock=yes, which closes more than that.
     "DeviceAllow=": "0.1",
 }
+# The allocator asks at the start whether memory may be reserved beyond what there is; where it cannot know, it may.
+OVERCOMMIT = "/proc/sys/vm/overcommit_memory"
 
 
 class Unit(TestCase):
@@ -150,9 +152,15 @@ class Unit(TestCase):
         # It did something: a commit, an answer, a look at its own limits.
         self.assertLessEqual({"fsync", "accept4", "prlimit64"}, called)
         # `ProcSubset=pid` hides all else of /proc.
-        self.assertEqual({path for path in re.findall(r'"(/proc/[^"]*)"', trace.read_text()) if not path.startswith("/proc/self/")}, set())
+        asked = {path for path in re.findall(r'"(/proc/[^"]*)"', trace.read_text()) if not path.startswith("/proc/self/")}
+        self.assertEqual(asked, {OVERCOMMIT})
         # The first process is not in the filter yet when it is executed.
         self.assertEqual(called - allowed() - {"execve"}, set())
+
+    def test_the_program_gets_by_without_what_the_unit_hides(self):
+        trace = self.directory / "trace"
+        run("strace", "--output", trace, f"--trace-path={OVERCOMMIT}", "--inject=open,openat:error=ENOENT", PROGRAM, "version")
+        self.assertIn("ENOENT (No such file or directory) (INJECTED)", trace.read_text())
 
 
 def allowed() -> set[str]:
