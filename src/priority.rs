@@ -9,7 +9,7 @@ use thread_priority::{
 const IDLE: ThreadSchedulePolicy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
 
 /// Has the calling thread, and those that it starts from now on, take the time that others leave: whatever of the others
-/// wakes up has its turn at once, where it might wait for the end of a time slice of one that is only nice. Beside one that
+/// wakes up mostly has its turn at once, where it might wait for the end of a time slice of one that is only nice. Beside one that
 /// never rests, on the same core and in the same control group, it still gets 0.3 %; beside more of them, so much less.
 pub fn give_way() {
     // Everybody may. Where it is forbidden all the same, nothing is lost but the order of turns; and nothing where only what the
